@@ -1,0 +1,1 @@
+"""Cloche: an execution kernel for code nobody trusts."""

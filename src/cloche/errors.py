@@ -1,0 +1,57 @@
+"""Every error Cloche raises on purpose, and the one registry of exit statuses.
+
+An error takes facts, composes its own text, and offers one remedy. Modules
+declare their own subclasses beside the code that raises them; this base
+checks, when the class is made, that no two share a code or an exit status.
+The registry is printed by `docs/exit-statuses.md`, which a test compares.
+
+Ranges, so that rooms do not collide: 64-70 general, 71-79 policy and
+capability, 80-89 sandbox and platforms, 90-99 workspace, 100-109 egress,
+110-119 runtimes and kernel, 120-124 artifact.
+"""
+
+from typing import ClassVar
+
+_REGISTRY: dict[str | int, type["ClocheError"]] = {}
+
+
+class ClocheError(Exception):
+    """Base of every error raised on purpose; anything else is a bug of ours."""
+
+    code: ClassVar[str] = "internal"
+    exit_status: ClassVar[int] = 70
+    remedy: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "code" not in cls.__dict__ or "exit_status" not in cls.__dict__:
+            raise TypeError(f"{cls.__name__} needs a code and an exit status of its own")
+        for key in (cls.code, cls.exit_status):
+            holder = _REGISTRY.setdefault(key, cls)
+            if holder.__qualname__ != cls.__qualname__:
+                raise TypeError(f"{cls.__name__} and {holder.__name__} both use {key!r}")
+
+    def explain(self) -> str:
+        """Say what went wrong and, on the next line, what to do about it."""
+        return f"{self}\n  {self.remedy}" if self.remedy else str(self)
+
+    def facts(self) -> dict[str, str]:
+        """Give the facts of this error as text, for the event stream."""
+        return {k: str(v) for k, v in vars(self).items() if not k.startswith("_")}
+
+
+class InvalidValue(ClocheError):
+    """A value was refused where it was made; `value` is what was given."""
+
+    code = "invalid-value"
+    exit_status = 65
+    remedy = "Correct the value; the message names what is accepted."
+
+    def __init__(self, name: str, value: object, accepted: str) -> None:
+        super().__init__(f"{name} is {value!r}, accepted: {accepted}")
+        self.name, self.value, self.accepted = name, value, accepted
+
+
+def exit_statuses() -> dict[int, type[ClocheError]]:
+    """Give the registry of all error classes imported so far, by exit status."""
+    return {key: _REGISTRY[key] for key in sorted(k for k in _REGISTRY if isinstance(k, int))}

@@ -1,0 +1,50 @@
+"""What policy judges: one value for each kind of thing a step may try."""
+
+from dataclasses import dataclass
+
+from cloche.model.paths import JailPath
+from cloche.model.step import Trust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execute:
+    """Start a program in the sandbox."""
+
+    argv: tuple[str, ...]
+    trust: Trust
+    typed_by_person: bool = False
+    """True for `cloche run`: the command line came from the user, not from a provider."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFile:
+    """Let the sandbox see a file of the project."""
+
+    path: JailPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteFile:
+    """Let a new or changed file of the transaction into the project."""
+
+    path: JailPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteFile:
+    """Let a deletion of the transaction take effect in the project. Not implied by writing."""
+
+    path: JailPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """Open a connection out of the sandbox to the canonical name `host`."""
+
+    host: str
+    port: int
+    origin: str = ""
+    """Who asks: `registry:NAME` when learned from the user's own tool configuration, `person` when typed."""
+
+
+Action = Execute | ReadFile | WriteFile | DeleteFile | Connect

@@ -1,0 +1,1 @@
+"""How a step is confined: pure planning, and the contract that platforms fulfil."""
