@@ -8,7 +8,7 @@ from cloche.errors import ClocheError
 from cloche.model.diagnostic import Diagnostic
 from cloche.model.step import Plan, Step
 from cloche.runtimes.project import ProjectView
-from cloche.runtimes.toolchain import Toolchain, ToolchainNeed
+from cloche.runtimes.toolchain import CacheEntry, Toolchain, ToolchainNeed, UserConfig
 
 
 class CannotPlan(ClocheError):
@@ -105,6 +105,7 @@ class RuntimeProvider(Protocol):
     runtime_id: str
     supported_platforms: frozenset[str]
     toolchains: tuple[ToolchainNeed, ...]
+    user_config: UserConfig
 
     def detect(self, view: ProjectView) -> Detection | None:
         """Say whether this is a project of the runtime; None when not."""
@@ -160,4 +161,8 @@ class RuntimeProvider(Protocol):
 
     def parser(self, name: str) -> OutputParser:
         """Give a fresh parser."""
+        ...
+
+    def cached(self, cache: str, path: str) -> CacheEntry | None:
+        """Say what a new file of a shared cache must be; None when it is not kept."""
         ...

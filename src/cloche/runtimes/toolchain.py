@@ -26,3 +26,29 @@ class Toolchain:
     version: str
     digest: str
     """SHA-256 of the program itself: part of every key of a step that uses it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserConfig:
+    """Which parts of the user's own configuration a tool reads: shown to fetch steps alone."""
+
+    home_files: tuple[str, ...]
+    """Names below the user's home directory."""
+    file_variable: str = ""
+    """Environment variable that names a file to read instead of the first of `home_files`."""
+    variable_prefixes: tuple[str, ...] = ()
+    """Environment variables, by prefix in any case, that are handed on."""
+    certificate_variables: tuple[str, ...] = ()
+    """Environment variables that name certificate files or directories; both are handed on."""
+    certificate_settings: tuple[str, ...] = ()
+    """Keys of RegistryFacts.settings that name a certificate file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheEntry:
+    """What a provider says of one file that a fetch step added to a shared cache."""
+
+    algorithm: str = ""
+    """hashlib name, or "" where the content has no digest in its name (an index)."""
+    digest: str = ""
+    """Hexadecimal."""

@@ -1,0 +1,66 @@
+"""The composition root: the only place that knows kernel, platforms and providers together."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from cloche.kernel.context import KernelSettings
+from cloche.kernel.kernel import Kernel as KernelFace
+from cloche.platforms.select import select_platform
+from cloche.policy.load import load_default, load_policy
+from cloche.policy.schema import Policy
+from cloche.runtimes.provider import RuntimeProvider
+
+_SETTINGS = KernelSettings()
+
+
+class Kernel(KernelFace):
+    """The kernel as callers open it: embedded, no daemon, no server."""
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(settings: KernelSettings = _SETTINGS) -> AsyncIterator["Kernel"]:
+        """Open a kernel for the length of a block. Raises PolicyInvalid, CannotConfine."""
+        environment = settings.environment or dict(os.environ)
+        home = Path(environment.get("HOME") or os.path.expanduser("~"))
+        settings = replace(settings, environment=environment)
+        platform = select_platform()
+        kernel = Kernel(
+            platform=platform,
+            providers=_providers(),
+            policy=_policy(settings, home),
+            state_home=settings.state_home
+            or _home(environment.get("XDG_STATE_HOME"), home / ".local/state"),
+            cache_home=settings.cache_home
+            or _home(environment.get("XDG_CACHE_HOME"), home / ".cache"),
+            environment=environment,
+        )
+        try:
+            yield kernel
+        finally:
+            await kernel.close()
+
+
+open_kernel = Kernel.open
+
+
+def _home(given: str | None, usual: Path) -> Path:
+    # The XDG base directory specification: a relative path is ignored.
+    base = Path(given) if given and given.startswith("/") else usual
+    return base / "cloche"
+
+
+def _policy(settings: KernelSettings, home: Path) -> Policy:
+    if settings.policy is not None:
+        return load_policy(settings.policy)
+    config = _home(settings.environment.get("XDG_CONFIG_HOME"), home / ".config")
+    users = config / "policy.yaml"
+    return load_policy(users) if users.is_file() else load_default()
+
+
+def _providers() -> tuple[RuntimeProvider, ...]:
+    found = entry_points(group="cloche.runtimes")
+    return tuple(entry.load()() for entry in sorted(found, key=lambda entry: entry.name))

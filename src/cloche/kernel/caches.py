@@ -1,0 +1,105 @@
+"""Shared caches: read-only to every step, filled only by what a fetch step brought and we re-hashed."""
+
+import fcntl
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cloche.kernel.errors import CacheUnusable
+from cloche.runtimes.toolchain import CacheEntry
+
+_CHUNK = 1 << 20
+Judge = Callable[[str], CacheEntry | None]
+
+
+class Cache:
+    """One cache of one tool, in the user's cache directory."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        self._root = home / name
+        self.content = self._root / "content"
+        """What steps see, as the lower layer of an overlay."""
+        self._keys = self._root / "keys"
+        for directory in (self.content, self._keys):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def keys(self) -> frozenset[str]:
+        """Give the keys of the fetches whose results are here."""
+        return frozenset(os.listdir(self._keys))
+
+    def record(self, key: str) -> None:
+        """Remember that everything `key` stands for is here."""
+        if key.isalnum():
+            (self._keys / key).touch(mode=0o600)
+
+    def forget(self, key: str) -> None:
+        """Drop `key`: what it stood for turned out to be incomplete."""
+        if key.isalnum():
+            with suppress(FileNotFoundError):
+                (self._keys / key).unlink()
+
+    def promote(self, upper: Path, judge: Judge) -> int:
+        """Add the new files of a private layer; give how many.
+
+        Each file whose name states a digest is hashed again here: a fetch step
+        runs only tool code, but its bytes came over a network. Raises
+        CacheUnusable, having added nothing that failed.
+        """
+        added = 0
+        with self._locked():
+            for source, name in _regular_files(upper):
+                entry = judge(name)
+                if entry is not None and self._take(source, name, entry):
+                    added += 1
+        return added
+
+    def _take(self, source: int, name: str, entry: CacheEntry) -> bool:
+        target = self.content / name
+        if entry.algorithm and target.exists():
+            return False  # content under a digest never changes
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = self._root / f"incoming-{os.getpid()}"
+        digest = hashlib.new(entry.algorithm or "sha256")
+        with temporary.open("wb") as out:
+            while block := os.read(source, _CHUNK):
+                digest.update(block)
+                out.write(block)
+        if entry.algorithm and digest.hexdigest() != entry.digest:
+            temporary.unlink()
+            raise CacheUnusable(str(target), f"its {entry.algorithm} is {digest.hexdigest()}")
+        temporary.replace(target)
+        return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _regular_files(root: Path) -> Iterator[tuple[int, str]]:
+    """Yield (descriptor, relative name) of each regular file, never through a link."""
+    pending = [""]
+    while pending:
+        relative = pending.pop()
+        with os.scandir(root / relative) as entries:
+            for entry in entries:
+                name = f"{relative}/{entry.name}" if relative else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(name)
+                    continue
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(root / name, flags)
+                try:
+                    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                        yield descriptor, name
+                finally:
+                    os.close(descriptor)

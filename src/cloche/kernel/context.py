@@ -1,0 +1,95 @@
+"""What surrounds a run: the caller's terms, the options of a verb, and what comes back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cloche.capability.capability import Capability
+from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Event
+from cloche.model.hosts import HostRule, NetworkMode
+from cloche.model.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelSettings:
+    """Where a kernel keeps things and what rules it follows; None means the user's own place."""
+
+    policy: Path | None = None
+    """A policy file; without one, the user's, else the built-in default."""
+    state_home: Path | None = None
+    cache_home: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """The user's environment: read for tool configuration only, never handed on whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What a person may choose for one run. Nothing here can widen the policy."""
+
+    memory_bytes: int | None = None
+    cpu_percent: int | None = None
+    processes: int | None = None
+    timeout_seconds: float | None = None
+    network: tuple[str, ...] = ()
+    """Empty: none. ("registries",): the registries of the user's tools. Else hosts, each with an optional port."""
+    keep: bool = False
+    """Commit whatever the outcome."""
+    discard: bool = False
+    """Never commit."""
+    port: int = 0
+    """Host port of a preview; 0 lets the system choose."""
+    stdin: Callable[[], bytes] | None = None
+    """Reads the next bytes for standard input, b"" at the end; called in a thread of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionContext:
+    """The terms under which steps run; every field narrows, none widens."""
+
+    capabilities: tuple[Capability, ...]
+    project_root: Path
+    allowed_paths: tuple[str, ...]
+    """Globs below the project that a commit may touch; the policy's rules hold as well."""
+    network_policy: NetworkMode
+    max_memory_bytes: int | None
+    max_cpu_percent: int | None
+    timeout_seconds: float | None
+    on_progress: Callable[[Event], None] | None = None
+    on_log: Callable[[str, bytes], None] | None = None
+    max_processes: int | None = None
+    hosts: tuple[HostRule, ...] = ()
+    """Hosts a person named for this run."""
+
+    def narrowed(self, limits: Limits) -> Limits:
+        """Give `limits` with this context's own ceilings applied."""
+        ceilings = {
+            "memory_bytes": self.max_memory_bytes,
+            "cpu_percent": self.max_cpu_percent,
+            "wall_seconds": self.timeout_seconds,
+            "processes": self.max_processes,
+        }
+        chosen = {k: min(v, getattr(limits, k)) for k, v in ceilings.items() if v is not None}
+        return replace(limits, **chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a verb came to."""
+
+    verb: str
+    outcome: str
+    exit_status: int
+    seconds: float
+    artifact: ArtifactMade | None = None
+    committed: ChangesCommitted | None = None
+    denials: tuple[Denied, ...] = ()
+    containment: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    """Step id to the rows of its enforcement report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaffoldResult:
+    """A new project: where, and of how many files."""
+
+    path: Path
+    files: int

@@ -1,0 +1,131 @@
+"""What can end a run, as types."""
+
+from cloche.errors import ClocheError
+
+
+class StepDenied(ClocheError):
+    """Policy or capability refused a step before anything ran; every reason is kept."""
+
+    code = "denied"
+    exit_status = 77
+    remedy = "Run `cloche policy explain` on what was refused; it names the rule and the smallest change."
+
+    def __init__(self, step: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"step {step!r} is refused: {'; '.join(reasons)}")
+        self.step, self.reasons = step, reasons
+
+
+class StepFailed(ClocheError):
+    """A step's program ended with a failure of its own; the project is as it was."""
+
+    code = "step-failed"
+    exit_status = 113
+    remedy = (
+        "Read the diagnostics and the end of the log above; nothing was changed in the project."
+    )
+
+    def __init__(self, step: str, title: str, status: int) -> None:
+        super().__init__(f"{title} ({step}) ended with exit status {status}")
+        self.step, self.title, self.status = step, title, status
+
+
+class LimitBreached(ClocheError):
+    """A step reached a ceiling and was stopped; the project is as it was."""
+
+    code = "limit-breached"
+    exit_status = 114
+    remedy = (
+        "Raise the limit in the policy, or by an option of `cloche run`, if the work is honest."
+    )
+
+    def __init__(self, step: str, limit: str, ceiling: float, detail: str) -> None:
+        super().__init__(
+            f"step {step!r} reached {limit} = {ceiling:g}{f' ({detail})' if detail else ''}"
+        )
+        self.step, self.limit, self.ceiling, self.detail = step, limit, ceiling, detail
+
+
+class NoRuntime(ClocheError):
+    """No provider knows what this directory is."""
+
+    code = "no-runtime"
+    exit_status = 115
+    remedy = "Give the directory that holds package.json, or start one with `cloche scaffold`."
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"no runtime recognises {path}")
+        self.path = path
+
+
+class NoToolchain(ClocheError):
+    """A runtime's tool is not on this machine, or too old."""
+
+    code = "no-toolchain"
+    exit_status = 116
+    remedy = "Install it, or the extra of Cloche that brings one: pip install 'cloche[node]'."
+
+    def __init__(self, name: str, wanted: str, found: str) -> None:
+        super().__init__(f"{name} {wanted} or newer is needed, found {found}")
+        self.name, self.wanted, self.found = name, wanted, found
+
+
+class InvariantBroken(ClocheError):
+    """A provider's plan breaks a rule that no plan may break; nothing ran."""
+
+    code = "invariant-broken"
+    exit_status = 117
+    remedy = "This is a fault of the provider; report it with the message."
+
+    def __init__(self, step: str, rule: str, why: str) -> None:
+        super().__init__(f"({rule}) step {step!r}: {why}")
+        self.step, self.rule, self.why = step, rule, why
+
+
+class NotReady(ClocheError):
+    """A service did not answer in time, or ended first."""
+
+    code = "not-ready"
+    exit_status = 118
+    remedy = (
+        "Read its log above; the address and port it must listen on are given in PORT and HOST."
+    )
+
+    def __init__(self, step: str, why: str) -> None:
+        super().__init__(f"service {step!r} is not ready: {why}")
+        self.step, self.why = step, why
+
+
+class OutputRefused(ClocheError):
+    """What a step left behind is missing, malformed, or not what it must be."""
+
+    code = "output-refused"
+    exit_status = 119
+    remedy = "Run the verb again; if it stays, the tool or the registry gave something wrong."
+
+    def __init__(self, step: str, path: str, why: str) -> None:
+        super().__init__(f"output {path!r} of step {step!r} is refused: {why}")
+        self.step, self.path, self.why = step, path, why
+
+
+class CacheUnusable(ClocheError):
+    """A shared cache holds, or was offered, content that is not what its name says."""
+
+    code = "cache-unusable"
+    exit_status = 112
+    remedy = "Remove the cache directory named in the message; it is filled again when needed."
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"cache {path}: {why}")
+        self.path, self.why = path, why
+
+
+class AlreadyThere(ClocheError):
+    """Scaffolding would write over something."""
+
+    code = "already-there"
+    exit_status = 111
+    remedy = "Give a directory that does not exist yet, or an empty one."
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists and is not empty")
+        self.path = path

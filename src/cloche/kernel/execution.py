@@ -1,0 +1,184 @@
+"""A run from its first event to its last: transaction begun, body, commit or rollback."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloche.capability.capability import Capability
+from cloche.errors import ClocheError
+from cloche.kernel.context import ExecutionContext, RunOptions, RunResult
+from cloche.kernel.errors import StepFailed
+from cloche.kernel.screening import screen_rules
+from cloche.kernel.session import Machine, Session
+from cloche.kernel.stream import EventStream
+from cloche.kernel.typed import host_rules
+from cloche.model.event import (
+    ArtifactMade,
+    ChangesCommitted,
+    Denied,
+    Note,
+    RunFinished,
+    RunStarted,
+)
+from cloche.model.hosts import NetworkMode
+from cloche.policy.schema import Policy
+from cloche.runtimes.provider import RuntimeProvider
+from cloche.workspace.errors import ChangesRefused
+from cloche.workspace.transaction import Transaction
+from cloche.workspace.workspace import Workspace
+
+Body = Callable[[Session], Awaitable[ArtifactMade | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the runs of a project follow."""
+
+    machine: Machine
+    policy: Policy
+    provider: RuntimeProvider
+    state_home: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One verb to carry out."""
+
+    verb: str
+    body: Body
+    root: Path
+    options: RunOptions
+    commits: bool
+
+
+async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
+    """Carry out `work` in one transaction; the last event is always RunFinished.
+
+    Raises the ClocheError that ended it; the project is then as it was, unless
+    the caller chose to keep what a failed run left.
+    """
+    began = time.monotonic()
+    stream.emit(
+        RunStarted(job=uuid.uuid4().hex[:12], verb=work.verb, project=str(work.root), steps=())
+    )
+    try:
+        result = await _transact(work, terms, stream, began)
+    except ClocheError as error:
+        stream.emit(
+            RunFinished(
+                outcome="failed",
+                code=error.code,
+                message=str(error),
+                remedy=error.remedy,
+                seconds=time.monotonic() - began,
+            )
+        )
+        raise
+    except asyncio.CancelledError:
+        stream.emit(RunFinished(outcome="cancelled", seconds=time.monotonic() - began))
+        raise
+    stream.emit(RunFinished(outcome="ok", seconds=result.seconds))
+    return result
+
+
+async def _transact(work: Work, terms: Terms, stream: EventStream, began: float) -> RunResult:
+    workspace = await asyncio.to_thread(Workspace.open, work.root, terms.state_home)
+    try:
+        owned = terms.provider.destroy(_NoFiles())
+        transaction = await asyncio.to_thread(workspace.begin, owned=owned)
+        try:
+            session = _session(work, terms, transaction, stream)
+            made, status = await _body(work, session)
+            committed = await _conclude(work, session, transaction, status)
+        except BaseException:
+            # Also on cancellation: what was not committed never happened.
+            with suppress(ClocheError):
+                await asyncio.shield(asyncio.to_thread(transaction.rollback))
+            raise
+    finally:
+        await asyncio.shield(asyncio.to_thread(workspace.close))
+    return RunResult(
+        verb=work.verb,
+        outcome="ok" if status == 0 else "failed",
+        exit_status=status,
+        seconds=time.monotonic() - began,
+        artifact=made,
+        committed=committed,
+        denials=tuple(session.denials),
+        containment=dict(session.containment),
+    )
+
+
+async def _body(work: Work, session: Session) -> tuple[ArtifactMade | None, int]:
+    """Run the verb; a command a person typed may fail without that being an error of ours."""
+    try:
+        return await work.body(session), 0
+    except StepFailed as failure:
+        if work.verb != "run":
+            raise
+        return None, failure.status
+
+
+async def _conclude(
+    work: Work, session: Session, transaction: Transaction, status: int
+) -> ChangesCommitted | None:
+    wanted = work.commits and not work.options.discard and (status == 0 or work.options.keep)
+    if not wanted:
+        await asyncio.to_thread(transaction.rollback)
+        return None
+    try:
+        done = await asyncio.to_thread(transaction.commit, screen_rules(session))
+    except ChangesRefused as refusal:
+        for reason in refusal.reasons:
+            session.note(Denied(step="commit", rule="commit", tried=reason, remedy=refusal.remedy))
+        raise
+    event = ChangesCommitted(
+        transaction=done.transaction,
+        added=done.added,
+        replaced=done.replaced,
+        deleted=done.deleted,
+    )
+    for path in done.late_edits:
+        session.emit(Note(text=f"you edited {path} during the commit; your version is kept aside"))
+    session.emit(event)
+    return event
+
+
+class _NoFiles:
+    """A view of nothing: some answers of a provider depend on no project."""
+
+    def names(self, pattern: str, *, limit: int = 0) -> tuple[str, ...]:
+        del pattern, limit
+        return ()
+
+    def read(self, name: str, *, limit: int = 0) -> bytes | None:
+        del name, limit
+        return None
+
+
+def _session(work: Work, terms: Terms, transaction: Transaction, stream: EventStream) -> Session:
+    hosts = host_rules(work.options.network)
+    context = ExecutionContext(
+        capabilities=Capability.full_set(),
+        project_root=work.root,
+        allowed_paths=("**",),
+        network_policy=NetworkMode.RESTRICTED if work.options.network else NetworkMode.NONE,
+        max_memory_bytes=work.options.memory_bytes,
+        max_cpu_percent=work.options.cpu_percent,
+        timeout_seconds=work.options.timeout_seconds,
+        max_processes=work.options.processes,
+        hosts=hosts,
+    )
+    return Session(
+        machine=terms.machine,
+        policy=terms.policy,
+        context=context,
+        options=work.options,
+        provider=terms.provider,
+        transaction=transaction,
+        emit=stream.emit,
+    )

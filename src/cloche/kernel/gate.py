@@ -1,0 +1,61 @@
+"""Policy and capability agree to a step, or nothing starts. The only maker of a Grant."""
+
+from cloche.capability.check import check
+from cloche.kernel.context import ExecutionContext
+from cloche.kernel.errors import StepDenied
+from cloche.model.action import Action, Connect, Execute
+from cloche.model.grant import Grant
+from cloche.model.hosts import HostRule, NetworkMode
+from cloche.model.limits import LIMIT_CLASSES
+from cloche.model.step import Net, Step
+from cloche.policy.decision import Effect
+from cloche.policy.engine import evaluate
+from cloche.policy.schema import Policy
+
+
+def gate(
+    step: Step,
+    context: ExecutionContext,
+    policy: Policy,
+    *,
+    hosts: tuple[HostRule, ...],
+    names: tuple[str, ...],
+    now: float,
+    by_person: bool = False,
+) -> Grant:
+    """Judge everything `step` is about to be given; raise StepDenied with every reason.
+
+    `hosts` are the hosts the step asks for: those of its registry, or those a
+    person named. `names` are the project's top-level files, of which the
+    policy hides some. `now` is the time capabilities are judged at.
+    """
+    actions: list[Action] = [Execute(argv=step.argv, trust=step.trust, typed_by_person=by_person)]
+    if step.net in (Net.REGISTRY, Net.HOSTS):
+        if context.network_policy is NetworkMode.NONE and step.net is Net.HOSTS:
+            raise StepDenied(step.id, ("context.network_policy: this run has no network",))
+        actions += [
+            Connect(host=rule.pattern.text.removeprefix("*."), port=port, origin=rule.origin)
+            for rule in hosts
+            for port in rule.ports
+        ]
+    reasons: list[str] = []
+    refused: list[str] = []
+    for action in actions:
+        decision = evaluate(policy, action)
+        verdict = check(context.capabilities, action, now)
+        if decision.effect is Effect.DENY:
+            refused += decision.reasons
+        if not verdict.allowed:
+            refused += verdict.reasons
+        reasons += [*decision.reasons, *verdict.reasons]
+    if refused:
+        raise StepDenied(step.id, tuple(dict.fromkeys(refused)))
+    limits = context.narrowed(LIMIT_CLASSES[step.limits].capped_by(policy.limits_for(step.limits)))
+    return Grant(
+        step=step,
+        limits=limits,
+        hosts=hosts if step.net in (Net.REGISTRY, Net.HOSTS) else (),
+        hidden=policy.hidden(names),
+        required=policy.required,
+        reasons=tuple(dict.fromkeys(reasons)),
+    )

@@ -1,0 +1,140 @@
+"""The façade that doors use: projects, templates, and what this machine can do."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from cloche.kernel.caches import Cache
+from cloche.kernel.context import ScaffoldResult
+from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
+from cloche.kernel.execution import Terms
+from cloche.kernel.host import read_host_system
+from cloche.kernel.project import Project
+from cloche.kernel.session import Machine
+from cloche.kernel.toolchains import find_toolchains
+from cloche.kernel.view import DirectoryView
+from cloche.model.paths import JailPath
+from cloche.policy.schema import Policy
+from cloche.runtimes.plain import PlainProvider
+from cloche.runtimes.provider import Detection, RuntimeProvider, Template
+from cloche.runtimes.toolchain import Toolchain
+from cloche.sandbox.features import Features
+from cloche.sandbox.platform import Platform
+
+
+class Kernel:
+    """An open kernel. Close it: that ends the launcher and everything it started."""
+
+    def __init__(
+        self,
+        *,
+        platform: Platform,
+        providers: tuple[RuntimeProvider, ...],
+        policy: Policy,
+        state_home: Path,
+        cache_home: Path,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._platform = platform
+        self._providers = providers
+        self._policy = policy
+        self._state_home = state_home
+        self._cache_home = cache_home
+        self._environment = environment
+
+    async def close(self) -> None:
+        """End the launcher; every sandbox dies with it."""
+        await self._platform.close()
+
+    async def doctor(self) -> Features:
+        """Probe by doing what this machine can enforce."""
+        return await self._platform.probe()
+
+    def templates(self) -> tuple[Template, ...]:
+        """Give every provider's templates."""
+        return tuple(template for p in self._providers for template in p.templates())
+
+    def toolchains(self) -> tuple[Toolchain, ...]:
+        """Give the toolchains that are found; a missing one is simply not here."""
+        return tuple(self._tools(*self._providers).values())
+
+    async def scaffold(self, template: str, directory: Path, name: str) -> ScaffoldResult:
+        """Make a new project from a template: whole, or not at all. Raises AlreadyThere, CannotPlan."""
+        provider = next(
+            (p for p in self._providers if any(t.name == template for t in p.templates())),
+            self._providers[0],
+        )
+        files = provider.scaffold(template, name)
+        await asyncio.to_thread(_write_whole, directory, files)
+        return ScaffoldResult(path=directory, files=len(files))
+
+    async def project(self, path: Path | str, *, any_directory: bool = False) -> Project:
+        """Open a project by looking at its files; nothing of it runs.
+
+        With `any_directory` a directory of no known runtime is accepted, for
+        `run`. Raises NoRuntime, NoToolchain.
+        """
+        root = Path(os.path.realpath(path))
+        if not root.is_dir():
+            raise NoRuntime(str(path))
+        found = await asyncio.to_thread(self._detect, root)
+        if found is None and not any_directory:
+            raise NoRuntime(str(path))
+        provider, detection = found or (PlainProvider(), None)
+        # A plain directory still gets the tools this user has, in PATH.
+        needed = (provider,) if found else self._providers
+        tools = await asyncio.to_thread(self._tools, *needed, strict=found is not None)
+        machine = Machine(
+            platform=self._platform,
+            features=await self._platform.probe(),
+            host=read_host_system(),
+            toolchains=tools,
+            caches={p.runtime_id: Cache(self._cache_home, p.runtime_id) for p in needed}
+            | {name: Cache(self._cache_home, name) for name in ("npm",)},
+            environment=self._environment,
+            now=time.time,
+        )
+        terms = Terms(
+            machine=machine, policy=self._policy, provider=provider, state_home=self._state_home
+        )
+        return Project(root, detection, terms)
+
+    def _detect(self, root: Path) -> tuple[RuntimeProvider, Detection] | None:
+        view = DirectoryView(root)
+        found = [(p, d) for p in self._providers if (d := p.detect(view)) is not None]
+        return max(found, key=lambda pair: pair[1].confidence, default=None)
+
+    def _tools(self, *providers: RuntimeProvider, strict: bool = False) -> dict[str, Toolchain]:
+        tools: dict[str, Toolchain] = {}
+        for provider in providers:
+            try:
+                tools |= find_toolchains(
+                    provider.toolchains, self._environment, self._cache_home / "digests.json"
+                )
+            except NoToolchain:
+                if strict:
+                    raise
+        return tools
+
+
+def _write_whole(directory: Path, files: Mapping[str, bytes]) -> None:
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise AlreadyThere(str(directory))
+    parent = directory.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=parent))
+    try:
+        for name, content in files.items():
+            target = made.joinpath(*JailPath.parse(name).parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        made.chmod(0o755)
+        # rename(2) over an empty directory: the project is there whole, or not.
+        made.replace(directory)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise

@@ -1,0 +1,69 @@
+"""What a finished step leaves: read as hostile, linted, then into the transaction or a cache."""
+
+import os
+import stat
+from pathlib import Path
+
+from cloche.kernel.errors import OutputRefused
+from cloche.kernel.places import Places
+from cloche.kernel.session import Session
+from cloche.model.paths import JailPath
+from cloche.model.step import Output, Step
+
+_LARGEST_FILE = 64 << 20
+
+
+def take_outputs(step: Step, places: Places, session: Session) -> None:
+    """Take every output of `step`. Raises OutputRefused, LintRefused, CacheUnusable."""
+    for output in step.outputs:
+        if output.promote:
+            cache = session.machine.caches[output.promote]
+            cache.promote(
+                places.uppers[output.promote],
+                lambda path, name=output.promote: session.provider.cached(name, path),  # type: ignore[misc]
+            )
+        if output.commit_to:
+            _take(step, output, places, session)
+    if step.skip_key:
+        for output in step.outputs:
+            if output.promote:
+                session.machine.caches[output.promote].record(step.skip_key)
+
+
+def _take(step: Step, output: Output, places: Places, session: Session) -> None:
+    source = _on_host(step, output, places)
+    status = _status(source)
+    if status is None:
+        if output.required:
+            raise OutputRefused(step.id, output.path, "it is not there")
+        return
+    destination = JailPath.parse(output.commit_to)
+    if stat.S_ISDIR(status.st_mode):
+        session.transaction.take_tree(source, destination)
+        return
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+        raise OutputRefused(step.id, output.path, "it is not a regular file of at most 64 MiB")
+    content = _read(source)
+    if output.linter:
+        session.provider.lint(output.linter, content, session.facts())
+    session.transaction.put(destination, content)
+
+
+def _on_host(step: Step, output: Output, places: Places) -> Path:
+    for target, directory in places.written.items():
+        if output.path == target or output.path.startswith(f"{target}/"):
+            return directory.joinpath(*output.path.removeprefix(target).strip("/").split("/"))
+    raise OutputRefused(step.id, output.path, "its mount keeps nothing on the host")
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def _read(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(_LARGEST_FILE + 1)

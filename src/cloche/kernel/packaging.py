@@ -1,0 +1,91 @@
+"""From a built tree to a package in the transaction, and the proof that the package lives."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from cloche.artifact.bom import bill_of_materials
+from cloche.artifact.package import write_package
+from cloche.artifact.read import extract_package, verify_package
+from cloche.kernel.errors import OutputRefused
+from cloche.kernel.service import serve
+from cloche.kernel.session import Session
+from cloche.model.event import ArtifactMade, Note
+from cloche.model.paths import JailPath
+from cloche.model.step import ArtifactSpec, Plan
+
+DIRECTORY = "artifacts"
+SUFFIX = ".cloche.tar"
+
+
+def artifact_path(spec: ArtifactSpec) -> JailPath:
+    """Say where in the project the package of `spec` goes."""
+    name = f"{spec.name}-{spec.version}".replace("/", "-").lstrip("@.")
+    return JailPath((DIRECTORY, f"{name}{SUFFIX}"))
+
+
+def make_package(plan: Plan, session: Session) -> ArtifactMade:
+    """Write the package of `plan` and put it into the transaction. Blocks; raises what artifact raises."""
+    spec = _spec(plan)
+    target = artifact_path(spec)
+    out = session.transaction.scratch("package") / target.name
+    made = write_package(
+        session.transaction,
+        spec,
+        out,
+        {
+            "bom.cdx.json": bill_of_materials(spec, session.epoch),
+            "containment.json": _containment(session),
+        },
+        session.epoch,
+    )
+    session.transaction.take_file(out, target)
+    event = ArtifactMade(path=str(target), sha256=made.sha256, size=made.size, files=made.files)
+    session.emit(event)
+    return event
+
+
+def _spec(plan: Plan) -> ArtifactSpec:
+    if plan.artifact is None:
+        raise OutputRefused(plan.verb, "package", "the provider says nothing of what goes in")
+    return plan.artifact
+
+
+def _containment(session: Session) -> bytes:
+    """Give what was in force around each step of this run: it travels with the artifact."""
+    steps = [
+        {
+            "step": step,
+            "barriers": [{"barrier": b, "support": s, "why": w} for b, s, w in rows],
+        }
+        for step, rows in session.containment.items()
+    ]
+    return json.dumps({"version": 1, "steps": steps}, indent=1, sort_keys=True).encode() + b"\n"
+
+
+async def prove_package(plan: Plan, session: Session) -> None:
+    """Read the package again, check every digest, then start it in a jar and see it answer."""
+    spec = _spec(plan)
+    path = artifact_path(spec)
+    copy = session.transaction.scratch(f"proof-{session.steps_run}")
+    package = copy / path.name
+    extracted = copy / "content"
+    await asyncio.to_thread(_copy_out, session, path, package)
+    await asyncio.to_thread(verify_package, package)
+    extracted.mkdir()
+    await asyncio.to_thread(extract_package, package, extracted)
+    if spec.serve is None:
+        session.emit(Note(text="every digest of the package holds; it serves nothing to try"))
+        return
+    session.package = extracted
+    serving = Plan(verb="validate", steps=(spec.serve,), projections=plan.projections)
+    async with serve(spec.serve, serving, session) as service:
+        session.emit(Note(text=f"the package was started in a jar and answered at {service.url}"))
+
+
+def _copy_out(session: Session, path: JailPath, target: Path) -> None:
+    descriptor = session.transaction.open_file(path)
+    with os.fdopen(descriptor, "rb") as source, target.open("xb") as out:
+        while block := source.read(1 << 20):
+            out.write(block)

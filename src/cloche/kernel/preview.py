@@ -1,0 +1,52 @@
+"""A development server in the jar that sees the user's edits as they are saved."""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from watchfiles import Change, DefaultFilter, awatch
+
+from cloche.kernel.errors import InvariantBroken, NotReady
+from cloche.kernel.service import Service, serve
+from cloche.kernel.session import Session
+from cloche.sandbox.platform import SandboxedProcess
+from cloche.workspace.jail import read_file
+
+_LARGEST_EDIT = 16 << 20
+# Made by tools, not by hands; the server has its own of each.
+_NOT_EDITS = ("node_modules", ".git", "dist", "build", ".next", "artifacts", "coverage")
+
+
+async def preview(session: Session) -> None:
+    """Serve until cancelled, or until the program ends. Raises NotReady."""
+    plan = session.provider.preview(session.view(), session.facts())
+    if len(plan.steps) != 1:
+        raise InvariantBroken("preview", "I6", "a preview is one service step")
+    async with serve(plan.steps[0], plan, session, port=session.options.port) as service:
+        await _mirror_edits(service, session)
+    raise NotReady(plan.steps[0].id, "its program ended")
+
+
+async def _mirror_edits(service: Service, session: Session) -> None:
+    """Carry each saved file into the running sandbox, through the sandbox's own view.
+
+    An overlay keeps showing the old content of a file that an editor replaced,
+    and raises no inotify event for changes below it. Writing through the view
+    itself does both right, and the project stays a read-only lower layer.
+    """
+    root = session.transaction.base
+    stop = asyncio.Event()
+    service.ended.add_done_callback(lambda _: stop.set())
+    edits = DefaultFilter(ignore_dirs=(*DefaultFilter.ignore_dirs, *_NOT_EDITS))
+    async for changes in awatch(root, watch_filter=edits, stop_event=stop, debounce=50, step=20):
+        await _carry(root, changes, service.running.process)
+
+
+async def _carry(
+    root: Path, changes: Iterable[tuple[Change, str]], process: SandboxedProcess
+) -> None:
+    for path in sorted({path for _, path in changes}):
+        relative = os.path.relpath(path, root)
+        content = await asyncio.to_thread(read_file, root, relative, _LARGEST_EDIT)
+        await process.put_file(relative, content)

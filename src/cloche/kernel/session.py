@@ -1,0 +1,94 @@
+"""What one run holds while it lasts: the things every step of it shares."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from cloche.kernel.caches import Cache
+from cloche.kernel.context import ExecutionContext, RunOptions
+from cloche.kernel.registry import Registry
+from cloche.model.event import Denied, Event
+from cloche.model.paths import JailPath
+from cloche.policy.schema import Policy
+from cloche.runtimes.project import MANIFEST_BYTES
+from cloche.runtimes.provider import HostFacts, RuntimeProvider
+from cloche.runtimes.toolchain import Toolchain
+from cloche.sandbox.features import Features
+from cloche.sandbox.layout import HostSystem
+from cloche.sandbox.platform import Platform
+from cloche.workspace.transaction import Transaction
+
+# Trees that tools make: looking through them for manifests would be slow and mean nothing.
+_NOT_SOURCES = ("node_modules", ".git")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What does not change from run to run."""
+
+    platform: Platform
+    features: Features
+    host: HostSystem
+    toolchains: Mapping[str, Toolchain]
+    caches: Mapping[str, Cache]
+    environment: Mapping[str, str]
+    now: Callable[[], float]
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One run: mutable, owned by the task that runs it."""
+
+    machine: Machine
+    policy: Policy
+    context: ExecutionContext
+    options: RunOptions
+    provider: RuntimeProvider
+    transaction: Transaction
+    emit: Callable[[Event], None]
+    registry: Registry | None = None
+    package: Path | None = None
+    epoch: int = 315_532_800  # 1980-01-01, the earliest time every archive format can hold
+    steps_run: int = 0
+    denials: list[Denied] = field(default_factory=list)
+    containment: dict[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+
+    def facts(self) -> HostFacts:
+        """Give what planners may know."""
+        fetched = [cache.keys() for cache in self.machine.caches.values()]
+        return HostFacts(
+            toolchains=self.machine.toolchains,
+            registry=self.registry.facts if self.registry else None,
+            fetched=frozenset().union(*fetched),
+            epoch=self.epoch,
+        )
+
+    def view(self) -> "TransactionView":
+        """Give the project as it stands in this run's transaction."""
+        return TransactionView(self.transaction)
+
+    def note(self, event: Event) -> None:
+        """Emit `event` and remember it when it is a denial."""
+        if isinstance(event, Denied):
+            self.denials.append(event)
+        self.emit(event)
+
+
+class TransactionView:
+    """A ProjectView over a transaction: base and changes as one, through no link."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._names: tuple[str, ...] | None = None
+
+    def names(self, pattern: str, *, limit: int = 1000) -> tuple[str, ...]:
+        """Give names of regular files that match, sorted; tools' own trees are not looked into."""
+        if self._names is None:
+            entries = self._transaction.names(exclude=_NOT_SOURCES)
+            self._names = tuple(str(e.path) for e in entries if e.kind == "file")
+        return tuple(sorted(n for n in self._names if fnmatchcase(n, pattern))[:limit])
+
+    def read(self, name: str, *, limit: int = MANIFEST_BYTES) -> bytes | None:
+        """Give a file's content, or None."""
+        return self._transaction.read(JailPath.parse(name), limit=limit)

@@ -1,0 +1,59 @@
+"""The verbs as sequences of steps. `ship` is four of them in one transaction."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from cloche.kernel.discovery import learn_registry
+from cloche.kernel.errors import InvariantBroken
+from cloche.kernel.packaging import make_package, prove_package
+from cloche.kernel.pipeline import run_plan
+from cloche.kernel.session import Session
+from cloche.model.event import ArtifactMade
+
+_MOST_ROUNDS = 4
+
+Verb = Callable[[Session], Awaitable[ArtifactMade | None]]
+
+
+async def resolve(session: Session) -> None:
+    """Lock, fetch, materialise and run install scripts, each in its own kind of step."""
+    session.registry = session.registry or await learn_registry(session)
+    for _ in range(_MOST_ROUNDS):
+        plan = session.provider.resolve_dependencies(session.view(), session.facts())
+        await run_plan(plan, session)
+        if not plan.again:
+            return
+    raise InvariantBroken("resolve", "I6", f"the plan wants more than {_MOST_ROUNDS} rounds")
+
+
+async def build(session: Session) -> None:
+    """Build what is resolved; project code, no network."""
+    await run_plan(session.provider.build(session.view(), session.facts()), session)
+
+
+async def test(session: Session) -> None:
+    """Run the project's own tests; project code, no network."""
+    await run_plan(session.provider.test(session.view(), session.facts()), session)
+
+
+async def package(session: Session) -> ArtifactMade:
+    """Write the package into the transaction."""
+    plan = session.provider.package(session.view(), session.facts())
+    await run_plan(plan, session)
+    return await asyncio.to_thread(make_package, plan, session)
+
+
+async def validate(session: Session) -> None:
+    """Check the sources, then the package: every digest, and that what it serves answers."""
+    await run_plan(session.provider.validate(session.view(), session.facts()), session)
+    plan = session.provider.package(session.view(), session.facts())
+    await prove_package(plan, session)
+
+
+async def ship(session: Session) -> ArtifactMade:
+    """Resolve, build, package, validate: one transaction, all or nothing."""
+    await resolve(session)
+    await build(session)
+    made = await package(session)
+    await validate(session)
+    return made

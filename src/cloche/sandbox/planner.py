@@ -1,0 +1,135 @@
+"""From a granted step to a sandbox plan: pure, and refusing when a required barrier is not there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cloche.model.grant import Grant
+from cloche.model.step import Net
+from cloche.sandbox.environ import HOME, TEMPORARY, clean_environment
+from cloche.sandbox.errors import CannotConfine
+from cloche.sandbox.features import Feature, Features, Need, Support
+from cloche.sandbox.layout import HostSystem, system_mounts
+from cloche.sandbox.mounts import BindReadOnly, BindWritable, Masked, MountOp, Overlay, ordered
+from cloche.sandbox.plan import NetworkPlan, SandboxPlan
+
+# Without these there is no jar at all; a policy may add to them, nothing takes away.
+ALWAYS_REQUIRED = (
+    Feature.USER_NS,
+    Feature.MOUNT_NS,
+    Feature.PID_NS,
+    Feature.NET_NS,
+    Feature.IPC_NS,
+    Feature.NO_NEW_PRIVS,
+    Feature.NO_CAPABILITIES,
+    Feature.SECCOMP,
+    Feature.CLOSED_DESCRIPTORS,
+    Feature.EMPTY_ENVIRONMENT,
+    Feature.NOT_ROOT,
+    Feature.TREE_KILL,
+    Feature.OVERLAY,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A toolchain as the planner sees it: its reference name, its place outside and inside."""
+
+    name: str
+    host_root: str
+    inside: str
+
+    @property
+    def is_system(self) -> bool:
+        """Tell whether the tool is part of /usr, which every sandbox sees anyway."""
+        return self.inside == "/usr" or self.inside.startswith("/usr/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the kernel found for a step: real places for its mounts, tools, the host, the features."""
+
+    places: tuple[MountOp, ...]
+    tools: tuple[Tool, ...]
+    host: HostSystem
+    features: Features
+    epoch: int
+    environment: Mapping[str, str]
+    """Variables that the kernel adds, such as where trust roots stand in a fetch step."""
+    stdin: bool = False
+    commands: tuple[MountOp, ...] = ()
+    """Links in /toolchain/bin, so that a person's `npm` is found by name."""
+
+
+def plan_sandbox(grant: Grant, around: Surroundings) -> SandboxPlan:
+    """Turn a grant into everything a platform must do. Raises CannotConfine."""
+    step = grant.step
+    needs = _needs(grant)
+    _check_features(needs, around.features)
+    fetching = step.net in (Net.REGISTRY, Net.HOSTS)
+    operations = [
+        *system_mounts(around.host, memory_bytes=grant.limits.memory_bytes, trust_roots=fetching),
+        *(_tool_mount(tool) for tool in around.tools if not tool.is_system),
+        *around.commands,
+        *around.places,
+        *(Masked(target=f"/project/{path}") for path in grant.hidden),
+    ]
+    return SandboxPlan(
+        step=step.id,
+        argv=(
+            _resolve(step.argv[0], around.tools),
+            *(_resolve(a, around.tools) for a in step.argv[1:]),
+        ),
+        env=clean_environment(
+            {**around.environment, **{k: _resolve(v, around.tools) for k, v in step.env.items()}},
+            tool_paths=_tool_paths(around),
+            epoch=around.epoch,
+        ),
+        cwd=step.cwd,
+        mounts=ordered(operations),
+        writable=(HOME, TEMPORARY, *_writable(around.places)),
+        limits=grant.limits,
+        network=NetworkPlan(observed=True, inbound=step.net is Net.INBOUND),
+        needs=needs,
+        stdin=around.stdin,
+        mirror=step.probe is not None,
+    )
+
+
+def _needs(grant: Grant) -> dict[Feature, Need]:
+    named = {Feature(name) for name in grant.required}
+    return {
+        feature: Need.REQUIRED if feature in named or feature in ALWAYS_REQUIRED else Need.WANTED
+        for feature in Feature
+    }
+
+
+def _check_features(needs: Mapping[Feature, Need], features: Features) -> None:
+    for feature, need in needs.items():
+        if need is Need.REQUIRED and features.support(feature) is Support.NONE:
+            finding = features.finding(feature)
+            raise CannotConfine(feature.value, finding.why, finding.mend)
+
+
+def _tool_mount(tool: Tool) -> MountOp:
+    # A toolchain may live in a 0700 home: it is bound by descriptor, and shown as the program's own.
+    return BindReadOnly(source=tool.host_root, target=tool.inside, of_user=True)
+
+
+def _tool_paths(around: Surroundings) -> tuple[str, ...]:
+    ours = ("/toolchain/bin",) if around.commands else ()
+    return (*ours, *(f"{tool.inside}/bin" for tool in around.tools if not tool.is_system))
+
+
+def _resolve(text: str, tools: tuple[Tool, ...]) -> str:
+    """Replace a leading "@name" by the place of that toolchain inside."""
+    if not text.startswith("@"):
+        return text
+    name, _, rest = text[1:].partition("/")
+    for tool in tools:
+        if tool.name == name:
+            return f"{tool.inside}/{rest}" if rest else tool.inside
+    return text
+
+
+def _writable(places: tuple[MountOp, ...]) -> tuple[str, ...]:
+    return tuple(op.target for op in places if isinstance(op, Overlay | BindWritable))
