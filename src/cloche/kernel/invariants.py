@@ -8,7 +8,7 @@ from cloche.model.limits import LIMIT_CLASSES
 from cloche.model.paths import JailPath, PathOutsideJail
 from cloche.model.step import Access, Mount, Net, Plan, Source, Step, Trust
 
-_REFERENCE = re.compile(r"@[a-z][a-z0-9-]*(/[A-Za-z0-9._-]+)+\Z")
+_REFERENCE = re.compile(r"@[a-z][a-z0-9-]*(/(?!\.\.?(/|\Z))[A-Za-z0-9._-]+)+\Z")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "fish", "ksh", "busybox"})
 # Variables that make a loader, interpreter or tool run other code than the argv says.
 _KERNEL_ONLY = re.compile(

@@ -10,7 +10,7 @@ _LONGEST = 8 * 1024
 _MOST_DIAGNOSTICS = 1000
 # CSI, OSC and other escape sequences, then every control byte but the tab.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 class LineReader:
