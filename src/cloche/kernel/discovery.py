@@ -1,6 +1,7 @@
 """Asking the user's own tool what it is configured to use, outside of any project."""
 
 import asyncio
+from dataclasses import replace
 
 from cloche.kernel.errors import StepFailed
 from cloche.kernel.pipeline import start_step
@@ -45,3 +46,11 @@ async def learn_registry(session: Session) -> Registry | None:
     return await asyncio.to_thread(
         learn, facts, session.machine.environment, name=step.registry or provider.runtime_id
     )
+
+
+async def allow_registries(session: Session) -> None:
+    """Add the hosts of the user's own registries to what this run may reach, since a person asked."""
+    session.registry = session.registry or await learn_registry(session)
+    if session.registry is not None:
+        hosts = (*session.context.hosts, *session.registry.hosts)
+        session.context = replace(session.context, hosts=hosts)

@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from cloche.kernel import verbs
 from cloche.kernel.context import RunOptions, RunResult
+from cloche.kernel.discovery import allow_registries
 from cloche.kernel.execution import Body, Terms, Work, execute
 from cloche.kernel.pipeline import run_plan
 from cloche.kernel.preview import preview
 from cloche.kernel.run import Run
 from cloche.kernel.session import Session
 from cloche.kernel.stream import EventStream
-from cloche.kernel.typed import command_plan
+from cloche.kernel.typed import REGISTRIES, command_plan
 from cloche.model.event import Event
 from cloche.runtimes.provider import Detection
 from cloche.workspace.diff import Changes
@@ -65,8 +66,9 @@ class Project:
         """Run any command under the jar; its effects are committed when it exits 0."""
 
         async def body(session: Session) -> None:
-            plan = command_plan(argv, options)
-            await run_plan(plan, session, by_person=True)
+            if REGISTRIES in options.network:
+                await allow_registries(session)
+            await run_plan(command_plan(argv, options), session, by_person=True)
 
         return self._run("run", body, options)
 
