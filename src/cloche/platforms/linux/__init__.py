@@ -1,1 +1,1 @@
-"""TO BE WRITTEN BY THE ROOM OWNER."""
+"""Linux: namespaces, control groups and the launcher that puts them up."""

@@ -1,0 +1,88 @@
+"""The host's end of the launcher: one zygote process, asked for sandboxes one at a time."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from cloche.sandbox.errors import SpawnFailed
+from cloche_launch import message
+
+
+class Launcher:
+    """A running zygote. It dies with this process, and its sandboxes with it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._turn = asyncio.Lock()
+
+    async def spawn(self, document: bytes, descriptors: tuple[int, ...]) -> tuple[int, int]:
+        """Ask for a sandbox: (pid of its init, pidfd). Raises SpawnFailed.
+
+        `descriptors` are the sandbox's own channel, then its standard streams.
+        """
+        memory = os.memfd_create("plan", os.MFD_CLOEXEC)
+        try:
+            os.write(memory, document)
+            async with self._turn:
+                channel = self._start()
+                message.send(channel, {"kind": "spawn"}, [memory, *descriptors])
+                await _readable(channel)
+                fields, received = message.receive(channel)
+        except OSError as error:
+            raise SpawnFailed("launcher", str(error)) from error
+        finally:
+            os.close(memory)
+        if fields is None:
+            raise SpawnFailed("launcher", "it has ended")
+        if fields["kind"] != "spawned" or len(received) != 1:
+            raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
+        return int(fields["pid"]), received[0]
+
+    def _start(self) -> socket.socket:
+        if self._channel is None or self._process is None or self._process.poll() is not None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", _program(), str(theirs.fileno())],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    # Cleared: what is in a launcher's environment could be read in its children.
+                    env={},
+                    cwd="/",
+                    # Its own session: a terminal's signals are for the host to pass on.
+                    start_new_session=True,
+                )
+            ours.setblocking(False)
+            self._channel = ours
+        return self._channel
+
+    async def close(self) -> None:
+        """Hang up; the zygote kills what it made and ends."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait)
+            self._process = None
+
+
+def _program() -> str:
+    spec = find_spec("cloche_launch")
+    if spec is None or spec.origin is None:
+        raise SpawnFailed("launcher", "the package cloche_launch is not installed")
+    return str(Path(spec.origin).parent)
+
+
+async def _readable(channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(channel, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(channel)

@@ -1,0 +1,273 @@
+"""A running sandbox as the host holds it: output, clocks, limits, and its certain end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cloche.model.limits import Limits
+from cloche.sandbox.errors import SpawnFailed
+from cloche.sandbox.platform import Exit, Usage
+from cloche.sandbox.report import EnforcementReport
+from cloche_launch import message
+
+_CHUNK = 65_536
+_INTERVAL = 0.25
+_QUEUED = 64
+
+
+class LinuxProcess:
+    """A SandboxedProcess: the program, its init, and everything they hold."""
+
+    def __init__(
+        self,
+        *,
+        pid: int,
+        pidfd: int,
+        channel: socket.socket,
+        streams: Mapping[str, int],
+        limits: Limits,
+        group: Any,  # Any: a cgroup or a watcher, alike in what is used here
+    ) -> None:
+        self.host_pid = pid
+        self.sockets: dict[str, socket.socket] = {}
+        self.report = EnforcementReport(())
+        self.facts: dict[str, Any] = {}  # Any: JSON from the launcher
+        self._pidfd = pidfd
+        self._channel = channel
+        self._streams = dict(streams)
+        self._limits = limits
+        self._group = group
+        self._began = time.monotonic()
+        self._last_sign = self._began
+        self._taken = 0
+        self._output: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(_QUEUED)
+        self._order = ""
+        self._inbox: deque[dict[str, Any]] = deque()
+        self._changed = asyncio.Event()
+        self._status: int | None = None
+        self._limit = ""
+        self._detail = ""
+        self._gone = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+        self._usage: Usage | None = None
+
+    async def start(self) -> None:
+        """Wait until the program runs. Raises SpawnFailed with the launcher's own words."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._pidfd, self._on_gone)
+        loop.add_reader(self._channel, self._on_message)
+        while self._order != "started":
+            for fields in self._drain():
+                if fields["kind"] == "failed":
+                    raise SpawnFailed(str(fields.get("call")), str(fields.get("detail"))[:500])
+                self.facts |= fields
+            if self._order == "started":
+                break
+            if self._gone.is_set():
+                raise SpawnFailed("launcher", "the sandbox ended before its program started")
+            await self._changed.wait()
+            self._changed.clear()
+        self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._watch())]
+
+    def _drain(self) -> list[dict[str, Any]]:
+        taken = list(self._inbox)
+        self._inbox.clear()
+        return taken
+
+    def _on_message(self) -> None:
+        try:
+            fields, descriptors = message.receive(self._channel)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            fields, descriptors = None, []
+        if fields is None or fields.get("kind") not in message.ORDER.get(self._order, ()):
+            for descriptor in descriptors:
+                os.close(descriptor)
+            asyncio.get_running_loop().remove_reader(self._channel)
+            self._changed.set()
+            return
+        kind = str(fields["kind"])
+        self._order = kind
+        if kind == "network":
+            pairs = zip(fields["names"], descriptors, strict=True)
+            self.sockets = {str(name): socket.socket(fileno=fd) for name, fd in pairs}
+        if kind == "exited":
+            self._status = int(fields["status"]) & 0xFF
+        self._inbox.append(fields)
+        self._changed.set()
+
+    def _on_gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._gone.set()
+        self._changed.set()
+
+    async def _pump(self) -> None:
+        """Read both streams until they end; keep what the limit allows, drain the rest."""
+        readers = [asyncio.create_task(self._read(n)) for n in ("stdout", "stderr")]
+        try:
+            await asyncio.gather(*readers)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await self._output.put(None)
+
+    async def _read(self, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        descriptor = self._streams[name]
+        while True:
+            ready = loop.create_future()
+            loop.add_reader(descriptor, _settle, ready)
+            try:
+                await ready
+            finally:
+                loop.remove_reader(descriptor)
+            try:
+                data = os.read(descriptor, _CHUNK)
+            except BlockingIOError:
+                continue
+            if not data:
+                return
+            self._last_sign = time.monotonic()
+            room = self._limits.output_bytes - self._taken
+            if room <= 0:
+                continue
+            self._taken += len(data)
+            await self._output.put((name, data[:room]))
+            if len(data) > room:
+                note = b"\n[cloche: output limit reached, the rest is not kept]\n"
+                await self._output.put(("stderr", note))
+
+    async def _watch(self) -> None:
+        """Hold the clocks: wall time, and time without any sign of life."""
+        cpu = 0.0
+        while not self._gone.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), _INTERVAL)
+            now = time.monotonic()
+            used = self.usage().cpu_seconds
+            if used is None or used > cpu + 0.005:
+                cpu, self._last_sign = used or 0.0, now
+            if now - self._began > self._limits.wall_seconds:
+                self._breach("wall_seconds", f"ran {now - self._began:.1f} s")
+            elif now - self._last_sign > self._limits.idle_seconds:
+                self._breach("idle_seconds", f"no sign for {now - self._last_sign:.1f} s")
+            elif name := self._group.exceeded(self.host_pid):
+                self._breach(name, "as the watcher counted")
+
+    def _breach(self, limit: str, detail: str) -> None:
+        if not self._limit:
+            self._limit, self._detail = limit, detail
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill init: the kernel kills everything else in its pid namespace."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def read_output(self) -> tuple[str, bytes] | None:
+        """See SandboxedProcess."""
+        return await self._output.get()
+
+    async def write_input(self, data: bytes) -> None:
+        """See SandboxedProcess."""
+        descriptor = self._streams.get("stdin")
+        if descriptor is None:
+            return
+        if not data:
+            os.close(self._streams.pop("stdin"))
+            return
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                await asyncio.sleep(0.005)
+            except BrokenPipeError:
+                os.close(self._streams.pop("stdin"))
+                return
+
+    async def put_file(self, path: str, content: bytes | None) -> None:
+        """See SandboxedProcess."""
+        if self._gone.is_set():
+            return
+        descriptors = []
+        if content is not None:
+            memory = os.memfd_create("edit", os.MFD_CLOEXEC)
+            os.write(memory, content)
+            os.lseek(memory, 0, os.SEEK_SET)
+            descriptors = [memory]
+        try:
+            message.send(self._channel, {"kind": "put", "path": path}, descriptors)
+            while not self._gone.is_set() and not self._drain():
+                self._changed.clear()
+                await self._changed.wait()
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    async def wait_exited(self) -> Exit:
+        """See SandboxedProcess."""
+        await self._gone.wait()
+        # The last message and the death of init arrive on two descriptors.
+        while self._status is None and self._order != "exited":
+            before = self._order
+            self._on_message()
+            if self._order == before:
+                break
+        limit = self._limit or self._group.breached()
+        status = 137 if self._status is None else self._status
+        return Exit(status=status, limit=limit, detail=self._detail)
+
+    async def terminate(self, grace_seconds: float) -> None:
+        """See SandboxedProcess."""
+        if grace_seconds > 0 and not self._gone.is_set():
+            with contextlib.suppress(OSError):
+                message.send(self._channel, {"kind": "terminate"})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), grace_seconds)
+        self.kill()
+
+    def usage(self) -> Usage:
+        """See SandboxedProcess."""
+        if self._closed and self._usage is not None:
+            return self._usage
+        measured: Usage = self._group.usage(self.host_pid, time.monotonic() - self._began)
+        return measured
+
+    async def close(self) -> None:
+        """See SandboxedProcess."""
+        if self._closed:
+            return
+        self._usage = self.usage()
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        self.kill()
+        self._group.kill()
+        await self._gone.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        loop.remove_reader(self._pidfd)
+        loop.remove_reader(self._channel)
+        self._channel.close()
+        os.close(self._pidfd)
+        for descriptor in self._streams.values():
+            os.close(descriptor)
+        await asyncio.to_thread(self._group.remove)
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+# The type checker reads Callable in annotations of subclasses.
+Hook = Callable[[], None]

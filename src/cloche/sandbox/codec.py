@@ -1,0 +1,95 @@
+"""A sandbox plan as the document the launcher reads; a test pairs this with its decoder."""
+
+import json
+from typing import Any
+
+from cloche.sandbox.mounts import (
+    BindReadOnly,
+    BindWritable,
+    Dev,
+    FileContent,
+    Masked,
+    MountOp,
+    Overlay,
+    Proc,
+    SymbolicLink,
+    Tmpfs,
+)
+from cloche.sandbox.plan import INSIDE_GID, INSIDE_UID, SandboxPlan
+
+VERSION = 1
+
+
+def encode(
+    plan: SandboxPlan, *, host_uid: int, host_gid: int, procs_files: tuple[str, ...], landlock: bool
+) -> bytes:
+    """Give the document of `plan`, with what only the platform knows."""
+    return json.dumps(
+        {
+            "version": VERSION,
+            "argv": list(plan.argv),
+            "cwd": plan.cwd,
+            "env": dict(plan.env),
+            "file_bytes": plan.limits.file_bytes,
+            "host_gid": host_gid,
+            "host_uid": host_uid,
+            "inbound": plan.network.inbound,
+            "inside_gid": INSIDE_GID,
+            "inside_uid": INSIDE_UID,
+            "landlock": landlock,
+            "mirror": plan.mirror,
+            "mounts": [_operation(operation) for operation in plan.mounts],
+            "observed": plan.network.observed,
+            "open_files": plan.limits.open_files,
+            "procs_files": list(procs_files),
+            "writable": list(plan.writable),
+        },
+        separators=(",", ":"),
+    ).encode("utf-8", "surrogateescape")
+
+
+def _operation(operation: MountOp) -> dict[str, Any]:  # Any: JSON
+    match operation:
+        case BindReadOnly(source=source, target=target, optional=optional, of_user=of_user):
+            return _bind(source, target, writable=False, optional=optional, of_user=of_user)
+        case BindWritable(source=source, target=target):
+            return _bind(source, target, writable=True, optional=False, of_user=True)
+        case Overlay(lowers=lowers, upper=upper, work=work, target=target):
+            return {
+                "kind": "overlay",
+                "lowers": list(lowers),
+                "upper": upper,
+                "work": work,
+                "target": target,
+            }
+        case Tmpfs(target=target, size_bytes=size, inodes=inodes, mode=mode):
+            return {
+                "kind": "tmpfs",
+                "target": target,
+                "size_bytes": size,
+                "inodes": inodes,
+                "mode": mode,
+            }
+        case FileContent(target=target, content=content):
+            return {"kind": "file", "target": target, "content": content.decode()}
+        case SymbolicLink(target=target, to=to):
+            return {"kind": "link", "target": target, "to": to}
+        case Masked(target=target):
+            return {"kind": "masked", "target": target}
+        case Proc(target=target):
+            return {"kind": "proc", "target": target}
+        case Dev(target=target, shm_bytes=shm_bytes):
+            return {"kind": "dev", "target": target, "shm_bytes": shm_bytes}
+
+
+def _bind(
+    source: str, target: str, *, writable: bool, optional: bool, of_user: bool
+) -> dict[str, Any]:  # Any: JSON
+    return {
+        "kind": "bind",
+        "source": source,
+        "target": target,
+        "writable": writable,
+        "optional": optional,
+        "of_user": of_user,
+    }

@@ -1,0 +1,50 @@
+"""What the launcher's processes and the host say to each other, and in which order.
+
+One datagram of a SOCK_SEQPACKET socket a message: JSON, with descriptors
+beside it. From zygote to host: `spawned` or `failed`. From init to host, on
+the sandbox's own socket: `network`, `confined`, then `started` or `failed`,
+then `exited`. From host to init: `terminate`, `put`. The sender is believed
+only as far as the order goes; sizes are bounded by the receiver.
+"""
+
+import array
+import json
+import socket
+
+LONGEST = 65_536
+MOST_DESCRIPTORS = 32
+
+ORDER = {
+    "": ("network", "failed"),
+    "network": ("confined", "failed"),
+    "confined": ("started", "failed"),
+    "started": ("exited", "put-done"),
+    "put-done": ("exited", "put-done"),
+}
+"""Which kinds may follow which, from init."""
+
+
+class OutOfOrder(ValueError):
+    """A message came where it may not: the sender is not believed any more."""
+
+
+def send(channel, fields, descriptors=()):
+    """Send one message."""
+    ancillary = []
+    if descriptors:
+        rights = array.array("i", descriptors)
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+    channel.sendmsg([json.dumps(fields).encode()], ancillary)
+
+
+def receive(channel):
+    """Give (fields, descriptors), or (None, []) when the other side is gone."""
+    space = socket.CMSG_SPACE(MOST_DESCRIPTORS * 4)
+    data, ancillary, _, _ = channel.recvmsg(LONGEST, space, socket.MSG_CMSG_CLOEXEC)
+    descriptors = array.array("i")
+    for level, kind, block in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(block[: len(block) - len(block) % descriptors.itemsize])
+    if not data:
+        return None, list(descriptors)
+    return json.loads(data), list(descriptors)

@@ -1,0 +1,163 @@
+"""Carry out the mount operations in a new root, and make it the only one."""
+
+import os
+
+from cloche_launch import abi, calls
+from cloche_launch.sources import DEVICES
+
+_BASE = "/tmp"  # covered by our own tmpfs, in our own mount namespace, before anything is made
+# Host-wide switches and views: read-only or hidden, also for one who could write them by owner.
+_PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs")
+_PROC_MASKED = (
+    "kcore", "keys", "key-users", "timer_list", "sched_debug", "kmsg", "kallsyms", "acpi", "scsi",
+    "latency_stats", "interrupts", "modules", "config.gz", "pagetypeinfo", "slabinfo", "vmallocinfo",
+)
+_SAFE = abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV
+
+
+class Root:
+    """The new root while it is being built, from `sources` opened before."""
+
+    __slots__ = ("_layers", "_root", "_sources")
+
+    def __init__(self, sources):
+        self._sources = sources
+        self._layers = 0
+        calls.mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
+        calls.mount("tmpfs", _BASE, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m")
+        self._root = f"{_BASE}/root"
+        os.mkdir(self._root, 0o755)
+        os.mkdir(f"{_BASE}/layers", 0o700)
+        os.close(os.open(f"{_BASE}/empty", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0))
+        # pivot_root wants a mount point of its own
+        calls.mount("tmpfs", self._root, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m")
+
+    def apply(self, operation):
+        """Do one operation of the plan."""
+        _APPLY[operation["kind"]](self, operation)
+
+    def enter(self):
+        """Make the new root the only one, and read-only. pivot_root(2), the "." form."""
+        os.chdir(self._root)
+        calls.pivot_root(".", ".")
+        calls.unmount_detached(".")
+        os.chdir("/")
+        flags = abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY | abi.MS_NOSUID | abi.MS_NODEV
+        calls.mount(None, "/", None, flags)
+
+    def _at(self, target):
+        return self._root + target
+
+    def _parent(self, target):
+        os.makedirs(os.path.dirname(self._at(target)), mode=0o755, exist_ok=True)
+
+    def _bind(self, operation):
+        tree = self._sources.take(operation["source"])
+        if tree is None:
+            return
+        attributes = _SAFE if operation["writable"] else _SAFE | abi.MOUNT_ATTR_RDONLY
+        calls.mount_setattr(tree, attributes)
+        self._attach(tree, operation["target"])
+
+    def _attach(self, tree, target):
+        self._parent(target)
+        place = self._at(target)
+        if os.path.isdir(f"/proc/self/fd/{tree}"):
+            os.makedirs(place, mode=0o755, exist_ok=True)
+        elif not os.path.lexists(place):
+            os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+        calls.move_mount(tree, place)
+        os.close(tree)
+
+    def _layer(self, path):
+        """Attach a layer where the overlay can name it without a character to escape."""
+        place = f"{_BASE}/layers/{self._layers}"
+        self._layers += 1
+        os.mkdir(place, 0o700)
+        tree = self._sources.take(path)
+        calls.mount_setattr(tree, _SAFE)
+        calls.move_mount(tree, place)
+        os.close(tree)
+        return place
+
+    def _overlay(self, operation):
+        # Upper and work must be on one mount, or overlayfs refuses: their parent is attached.
+        above = os.path.dirname(operation["upper"])
+        upper_name = os.path.basename(operation["upper"])
+        work_name = os.path.relpath(operation["work"], above)
+        home = self._layer(above)
+        lowers = ":".join(self._layer(path) for path in operation["lowers"])
+        data = f"lowerdir={lowers},upperdir={home}/{upper_name},workdir={home}/{work_name},userxattr"
+        os.makedirs(self._at(operation["target"]), mode=0o755, exist_ok=True)
+        # userxattr is what an unprivileged overlay needs to record deletions (Linux 5.11).
+        calls.mount("overlay", self._at(operation["target"]), "overlay", abi.MS_NOSUID | abi.MS_NODEV, data)
+
+    def _tmpfs(self, operation):
+        place = self._at(operation["target"])
+        os.makedirs(place, mode=0o755, exist_ok=True)
+        data = f"size={operation['size_bytes']},nr_inodes={operation['inodes']},mode={operation['mode']:o}"
+        calls.mount("tmpfs", place, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, data)
+
+    def _file(self, operation):
+        self._parent(operation["target"])
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._at(operation["target"]), flags, 0o444)
+        os.write(descriptor, operation["content"].encode())
+        os.close(descriptor)
+
+    def _link(self, operation):
+        self._parent(operation["target"])
+        os.symlink(operation["to"], self._at(operation["target"]))
+
+    def _masked(self, operation):
+        place = self._at(operation["target"])
+        if not os.path.lexists(place) or os.path.islink(place):
+            return
+        if os.path.isdir(place):
+            calls.mount("tmpfs", place, "tmpfs", abi.MS_RDONLY, "mode=0,size=4k")
+        else:
+            tree = calls.open_tree(f"{_BASE}/empty", 0)
+            # Read-only as well: the file's owner could give itself the right to read or write it.
+            calls.mount_setattr(tree, _SAFE | abi.MOUNT_ATTR_RDONLY | abi.MOUNT_ATTR_NOEXEC)
+            calls.move_mount(tree, place)
+            os.close(tree)
+
+    def _proc(self, operation):
+        place = self._at(operation["target"])
+        os.makedirs(place, mode=0o555, exist_ok=True)
+        calls.mount("proc", place, "proc", abi.MS_NOSUID | abi.MS_NODEV | abi.MS_NOEXEC)
+        for name in _PROC_READ_ONLY:
+            if os.path.exists(f"{place}/{name}"):
+                calls.mount(f"{place}/{name}", f"{place}/{name}", None, abi.MS_BIND | abi.MS_REC)
+                flags = abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY | abi.MS_NOSUID
+                calls.mount(None, f"{place}/{name}", None, flags | abi.MS_NODEV | abi.MS_NOEXEC)
+        for name in _PROC_MASKED:
+            self._masked({"target": f"{operation['target']}/{name}"})
+
+    def _dev(self, operation):
+        place = self._at(operation["target"])
+        os.makedirs(place, mode=0o755, exist_ok=True)
+        calls.mount("tmpfs", place, "tmpfs", abi.MS_NOSUID | abi.MS_NOEXEC, "mode=0755,size=64k")
+        for name in DEVICES:
+            self._attach(self._sources.take(f"/dev/{name}"), f"{operation['target']}/{name}")
+        for name, to in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
+            os.symlink(f"/proc/self/fd{to}", f"{place}/{name}")
+        os.mkdir(f"{place}/pts", 0o755)
+        calls.mount("devpts", f"{place}/pts", "devpts", abi.MS_NOSUID | abi.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+        os.symlink("pts/ptmx", f"{place}/ptmx")
+        os.mkdir(f"{place}/shm", 0o755)
+        data = f"mode=1777,size={operation['shm_bytes']}"
+        calls.mount("tmpfs", f"{place}/shm", "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, data)
+        calls.mount(None, place, None, abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY | abi.MS_NOSUID | abi.MS_NOEXEC)
+
+
+_APPLY = {
+    "bind": Root._bind,
+    "overlay": Root._overlay,
+    "tmpfs": Root._tmpfs,
+    "file": Root._file,
+    "link": Root._link,
+    "masked": Root._masked,
+    "proc": Root._proc,
+    "dev": Root._dev,
+}

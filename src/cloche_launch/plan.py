@@ -1,0 +1,99 @@
+"""The plan document as the launcher reads it: strict, since a field not understood is a barrier not put up."""
+
+import json
+
+VERSION = 1
+
+
+class PlanRefused(ValueError):
+    """The document is not one this launcher was made for."""
+
+
+class LaunchPlan:
+    """One sandbox to make: attributes are the document's keys, each of the stated type."""
+
+    __slots__ = (
+        "argv",
+        "cwd",
+        "env",
+        "file_bytes",
+        "host_gid",
+        "host_uid",
+        "inbound",
+        "inside_gid",
+        "inside_uid",
+        "landlock",
+        "mirror",
+        "mounts",
+        "observed",
+        "open_files",
+        "procs_files",
+        "writable",
+    )
+
+
+_TYPES = {
+    "argv": list,
+    "cwd": str,
+    "env": dict,
+    "file_bytes": int,
+    "host_gid": int,
+    "host_uid": int,
+    "inbound": bool,
+    "inside_gid": int,
+    "inside_uid": int,
+    "landlock": bool,
+    "mirror": bool,
+    "mounts": list,
+    "observed": bool,
+    "open_files": int,
+    "procs_files": list,
+    "writable": list,
+}
+
+OPERATIONS = {
+    "bind": {"source": str, "target": str, "writable": bool, "optional": bool, "of_user": bool},
+    "overlay": {"lowers": list, "upper": str, "work": str, "target": str},
+    "tmpfs": {"target": str, "size_bytes": int, "inodes": int, "mode": int},
+    "file": {"target": str, "content": str},
+    "link": {"target": str, "to": str},
+    "masked": {"target": str},
+    "proc": {"target": str},
+    "dev": {"target": str, "shm_bytes": int},
+}
+
+
+def decode(document):
+    """Read a plan; raise PlanRefused for anything missing, unknown or of another type."""
+    try:
+        fields = json.loads(document)
+    except ValueError as error:
+        raise PlanRefused("the document is not JSON") from error
+    if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
+        raise PlanRefused("the document is of another version")
+    _check(fields, _TYPES, "plan")
+    for operation in fields["mounts"]:
+        _check_operation(operation)
+    plan = LaunchPlan()
+    for name, value in fields.items():
+        setattr(plan, name, value)
+    return plan
+
+
+def _check_operation(operation):
+    if not isinstance(operation, dict) or operation.get("kind") not in OPERATIONS:
+        raise PlanRefused(f"unknown mount operation {str(operation)[:80]}")
+    rest = {key: value for key, value in operation.items() if key != "kind"}
+    _check(rest, OPERATIONS[operation["kind"]], operation["kind"])
+    target = operation["target"]
+    if not target.startswith("/") or ".." in target.split("/"):
+        raise PlanRefused(f"mount target {target!r} is not absolute")
+
+
+def _check(fields, types, what):
+    if set(fields) != set(types):
+        odd = sorted(set(fields) ^ set(types))
+        raise PlanRefused(f"{what}: keys missing or unknown: {', '.join(odd)}")
+    for name, kind in types.items():
+        if type(fields[name]) is not kind:
+            raise PlanRefused(f"{what}: {name} is not {kind.__name__}")
