@@ -12,7 +12,6 @@ from cloche.kernel.caches import Cache
 from cloche.kernel.context import ScaffoldResult
 from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
 from cloche.kernel.execution import Terms
-from cloche.kernel.host import read_host_system
 from cloche.kernel.project import Project
 from cloche.kernel.session import Machine
 from cloche.kernel.toolchains import find_toolchains
@@ -91,7 +90,7 @@ class Kernel:
         machine = Machine(
             platform=self._platform,
             features=await self._platform.probe(),
-            host=read_host_system(),
+            host=self._platform.host(),
             toolchains=tools,
             caches={p.runtime_id: Cache(self._cache_home, p.runtime_id) for p in needed}
             | {name: Cache(self._cache_home, name) for name in ("npm",)},

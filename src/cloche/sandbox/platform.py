@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cloche.sandbox.features import Features
+from cloche.sandbox.layout import HostSystem
 from cloche.sandbox.plan import SandboxPlan
 from cloche.sandbox.report import EnforcementReport
 
@@ -91,6 +92,10 @@ class Platform(Protocol):
     """One operating system's way of confining."""
 
     name: str
+
+    def host(self) -> HostSystem:
+        """Say how the host's root is laid out, for the planner."""
+        ...
 
     async def probe(self) -> Features:
         """Find by doing what this machine can enforce. Cached for the life of the platform."""

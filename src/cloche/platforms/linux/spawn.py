@@ -6,6 +6,7 @@ import socket
 from itertools import count
 
 from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
+from cloche.platforms.linux.host import read_host_system
 from cloche.platforms.linux.launcher import Launcher
 from cloche.platforms.linux.probe import probe_features
 from cloche.platforms.linux.process import LinuxProcess
@@ -13,6 +14,7 @@ from cloche.platforms.linux.standing import standing_report
 from cloche.sandbox.codec import encode
 from cloche.sandbox.errors import CannotConfine
 from cloche.sandbox.features import Features, Need, Support
+from cloche.sandbox.layout import HostSystem
 from cloche.sandbox.plan import SandboxPlan
 
 # Host users that no account has: above every range distributions hand out, below 2^31.
@@ -32,11 +34,17 @@ class LinuxPlatform:
         self._probing = asyncio.Lock()
         self._slots = count()
 
+    def host(self) -> HostSystem:
+        """See Platform."""
+        return read_host_system()
+
     async def probe(self) -> Features:
         """See Platform."""
         async with self._probing:
             if self._features is None:
-                self._features = await probe_features(self.spawn, self._groups())
+                self._features = await probe_features(
+                    self.spawn, self._groups(), read_host_system()
+                )
         return self._features
 
     def _groups(self) -> CgroupHome:

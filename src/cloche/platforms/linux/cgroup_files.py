@@ -1,0 +1,58 @@
+"""Reading and removing the files and directories of control groups."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def read_number(path: Path) -> int | None:
+    """Give the number a file holds, or None when it is absent or says "max"."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def counter(path: Path, name: str) -> int:
+    """Give one counter of a file of "name value" lines; 0 when it is not there."""
+    with contextlib.suppress(OSError):
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    return 0
+
+
+def kill_members(path: Path) -> int:
+    """Kill every process in a group once; give how many there were."""
+    try:
+        pids = [int(line) for line in (path / "cgroup.procs").read_text().split()]
+    except OSError:
+        return 0
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(pids)
+
+
+def kill_all(path: Path) -> None:
+    """Kill until the group is empty, since a fork may race; for half a second at most."""
+    for _ in range(100):
+        if not kill_members(path):
+            return
+        time.sleep(0.005)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a group; a dying process may hold it for a moment. Gives up after two seconds."""
+    for _ in range(400):
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.005)
+        else:
+            return

@@ -1,0 +1,134 @@
+"""One sandbox's control groups, version 1: a directory in each controller's tree."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from cloche.model.limits import Limits
+from cloche.platforms.linux.cgroup_files import (
+    counter,
+    kill_members,
+    read_number,
+    remove_directory,
+)
+from cloche.sandbox.features import Feature, Finding, Support
+from cloche.sandbox.platform import Usage
+
+_PERIOD = 100_000  # microseconds, the kernel's default
+_CONTROLLERS = ("memory", "pids", "cpu")
+_OPTIONAL = ("cpuacct",)
+
+
+def find_roots() -> dict[str, Path]:
+    """Give the directory of this process in each controller; empty when one is missing."""
+    mounts = _mounts()
+    places = _own_places()
+    roots = {
+        name: mounts[name] / places[name].lstrip("/")
+        for name in (*_CONTROLLERS, *_OPTIONAL)
+        if name in mounts and name in places
+    }
+    usable = all(name in roots and os.access(roots[name], os.W_OK) for name in _CONTROLLERS)
+    return roots if usable else {}
+
+
+def _mounts() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, kind, options, *_ = line.split()
+        if kind == "cgroup":
+            found |= {name: Path(place) for name in options.split(",") if name.isalpha()}
+    return found
+
+
+def _own_places() -> dict[str, str]:
+    places: dict[str, str] = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, names, place = line.split(":", 2)
+        places |= {name: place for name in names.split(",")}
+    return places
+
+
+class GroupV1:
+    """Limits in force on one directory in each controller."""
+
+    def __init__(self, roots: dict[str, Path], name: str, limits: Limits) -> None:
+        self._paths = {controller: root / name for controller, root in roots.items()}
+        self._limits = limits
+        for path in self._paths.values():
+            path.mkdir()
+        try:
+            self._set(limits)
+        except OSError:
+            self.remove()
+            raise
+        self.procs_files = tuple(str(path / "cgroup.procs") for path in self._paths.values())
+
+    def _set(self, limits: Limits) -> None:
+        memory, cpu = self._paths["memory"], self._paths["cpu"]
+        with contextlib.suppress(OSError):
+            (memory / "memory.use_hierarchy").write_text("1")  # gone in newer kernels: always on
+        _write(memory / "memory.limit_in_bytes", limits.memory_bytes)
+        # Memory and swap together, so that swapping is no way around; absent without swap accounting.
+        with contextlib.suppress(OSError):
+            _write(memory / "memory.memsw.limit_in_bytes", limits.memory_bytes)
+        _write(self._paths["pids"] / "pids.max", limits.processes)
+        _write(cpu / "cpu.cfs_period_us", _PERIOD)
+        _write(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """See Group."""
+        page = os.sysconf("SC_PAGE_SIZE")
+        wanted = (
+            (Feature.MEMORY_LIMIT, "memory", "memory.limit_in_bytes", self._limits.memory_bytes // page * page),
+            (Feature.PROCESS_LIMIT, "pids", "pids.max", self._limits.processes),
+            (Feature.CPU_LIMIT, "cpu", "cpu.cfs_quota_us", self._limits.cpu_percent * _PERIOD // 100),
+        )
+        findings = []
+        for feature, controller, name, value in wanted:
+            held = read_number(self._paths[controller] / name)
+            support = Support.FULL if held == value else Support.NONE
+            why = f"cgroup v1 {name} = {held}, read back"
+            findings.append(Finding(feature=feature, support=support, why=why))
+        return tuple(findings)
+
+    def usage(self, pid: int, wall_seconds: float) -> Usage:
+        """See Group."""
+        del pid
+        memory, pids = self._paths["memory"], self._paths["pids"]
+        cpu = read_number(self._paths["cpuacct"] / "cpuacct.usage") if "cpuacct" in self._paths else None
+        return Usage(
+            wall_seconds=wall_seconds,
+            cpu_seconds=None if cpu is None else cpu / 1e9,
+            memory_bytes=read_number(memory / "memory.usage_in_bytes"),
+            memory_peak_bytes=read_number(memory / "memory.max_usage_in_bytes"),
+            processes=read_number(pids / "pids.current"),
+            processes_peak=read_number(pids / "pids.peak"),
+        )
+
+    def exceeded(self, pid: int) -> str:
+        """See Group: the kernel holds these limits itself."""
+        del pid
+        return "memory_bytes" if self._killed_for_memory() else ""
+
+    def breached(self) -> str:
+        """See Group."""
+        if self._killed_for_memory():
+            return "memory_bytes"
+        return "processes" if counter(self._paths["pids"] / "pids.events", "max") else ""
+
+    def _killed_for_memory(self) -> bool:
+        return bool(counter(self._paths["memory"] / "memory.oom_control", "oom_kill"))
+
+    def kill(self) -> None:
+        """See Group."""
+        kill_members(self._paths["pids"])
+
+    def remove(self) -> None:
+        """See Group."""
+        for path in self._paths.values():
+            remove_directory(path)
+
+
+def _write(path: Path, value: int) -> None:
+    path.write_text(str(value))

@@ -1,0 +1,105 @@
+"""Where no control group can be had: a sandbox's processes counted from outside, and killed in time.
+
+PARTIAL by its nature: between two looks a program may go over, and memory in
+tmpfs is bounded only by the size of each tmpfs.
+"""
+
+import os
+from pathlib import Path
+
+from cloche.model.limits import Limits
+from cloche.sandbox.features import Feature, Finding, Support
+from cloche.sandbox.platform import Usage
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_MEND = "run under systemd with a delegated group, or as root"
+
+
+class Watcher:
+    """A Group made of looking."""
+
+    procs_files: tuple[str, ...] = ()
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._peak = (0, 0)
+        self._cpu = 0.0
+        self._last = Usage(wall_seconds=0.0)
+        self._over = ""
+
+    def findings(self) -> tuple[Finding, ...]:
+        """See Group."""
+        why = "no control group: a watcher counts four times a second and kills"
+        none = "no control group: the processor is shared fairly, not limited"
+        return (
+            Finding(feature=Feature.MEMORY_LIMIT, support=Support.PARTIAL, why=why, mend=_MEND),
+            Finding(feature=Feature.PROCESS_LIMIT, support=Support.PARTIAL, why=why, mend=_MEND),
+            Finding(feature=Feature.CPU_LIMIT, support=Support.NONE, why=none, mend=_MEND),
+        )
+
+    def usage(self, pid: int, wall_seconds: float) -> Usage:
+        """See Group. Processor time of processes that ended between two looks is missed."""
+        memory, processes, cpu = sample(pid)
+        self._peak = (max(self._peak[0], memory), max(self._peak[1], processes))
+        self._cpu = max(self._cpu, cpu)
+        return Usage(
+            wall_seconds=wall_seconds,
+            cpu_seconds=self._cpu,
+            memory_bytes=memory,
+            memory_peak_bytes=self._peak[0],
+            processes=processes,
+            processes_peak=self._peak[1],
+        )
+
+    def exceeded(self, pid: int) -> str:
+        """See Group."""
+        memory, processes, _ = sample(pid)
+        self._peak = (max(self._peak[0], memory), max(self._peak[1], processes))
+        self._over = self._over or verdict(memory, processes, self._limits)
+        return self._over
+
+    def breached(self) -> str:
+        """See Group."""
+        return self._over
+
+    def kill(self) -> None:
+        """See Group: killing init is what ends the pid namespace; there is nothing to add."""
+
+    def remove(self) -> None:
+        """See Group: there is nothing to remove."""
+
+
+def verdict(memory_bytes: int, processes: int, limits: Limits) -> str:
+    """Name the limit that is exceeded, "" when none is."""
+    if memory_bytes > limits.memory_bytes:
+        return "memory_bytes"
+    return "processes" if processes > limits.processes else ""
+
+
+def sample(pid: int) -> tuple[int, int, float]:
+    """Give (resident bytes, threads, processor seconds) of a process and all its descendants."""
+    memory = threads = 0
+    ticks = 0
+    pending = [pid]
+    while pending and threads < 100_000:
+        current = pending.pop()
+        try:
+            fields = Path(f"/proc/{current}/stat").read_text().rpartition(")")[2].split()
+            pending += _children(current)
+        except (OSError, ValueError):
+            continue
+        # proc(5): utime, stime, cutime, cstime are fields 14-17, num_threads 20, rss 24
+        ticks += sum(int(field) for field in fields[11:15])
+        threads += int(fields[17])
+        memory += int(fields[21]) * _PAGE
+    return memory, threads, ticks / _TICKS
+
+
+def _children(pid: int) -> list[int]:
+    """Give the children of every thread: any thread may have forked."""
+    return [
+        int(child)
+        for task in os.listdir(f"/proc/{pid}/task")
+        for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split()
+    ]

@@ -1,0 +1,104 @@
+"""Opening files below a directory descriptor, so that no link can lead outside.
+
+openat2 resolves a whole path in the kernel; where it is missing (before Linux
+5.6, or behind a filter that refuses it) the path is walked part by part with
+O_NOFOLLOW, which promises the same for paths without "..", and we make no
+others.
+"""
+
+import errno
+import os
+
+from cloche.workspace import syscalls
+
+LONGEST_PATH = 4095  # PATH_MAX without its NUL, linux/limits.h
+
+_RESOLVE = (
+    syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
+)
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# The kernel gives EAGAIN when a rename raced with the resolution of a path
+# without ".." only under heavy load; the walk then takes over.
+_ATTEMPTS = 16
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_TRY_THE_WALK = (errno.ENOSYS, errno.EPERM, errno.EAGAIN)
+
+
+def open_beneath(root: int, path: str, flags: int, *, same_mount: bool = False) -> int:
+    """Open `path` (relative, no "..", "" for the root itself) below `root`, following no link.
+
+    With O_PATH a last part that is a link is opened itself; otherwise a link
+    anywhere is ELOOP. `same_mount` refuses to enter another mount with EXDEV.
+    """
+    extra = syscalls.RESOLVE_NO_XDEV if same_mount else 0
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        return _walk(root, path, flags, same_mount=same_mount)
+    for _ in range(_ATTEMPTS):
+        try:
+            return syscalls.openat2(root, path or ".", flags, _RESOLVE | extra)
+        except OSError as error:
+            if error.errno not in _TRY_THE_WALK:
+                raise
+            if error.errno != errno.EAGAIN:
+                break
+    return _walk(root, path, flags, same_mount=same_mount)
+
+
+def open_directory(root: int, path: str, *, same_mount: bool = False) -> int:
+    """Open a directory below `root` for reading its names."""
+    return open_beneath(root, path, os.O_RDONLY | os.O_DIRECTORY, same_mount=same_mount)
+
+
+def status(root: int, path: str) -> os.stat_result | None:
+    """Give the lstat of `path` below `root`, None when it or a parent is not there."""
+    try:
+        descriptor = open_beneath(root, path, os.O_PATH)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def parent_of(path: str) -> str:
+    """Give the path of the directory that holds `path`, "" for the root."""
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    """Give the last part of `path`."""
+    return path.rpartition("/")[2]
+
+
+def join(parent: str, name: str) -> str:
+    """Put `name` below `parent`."""
+    return f"{parent}/{name}" if parent else name
+
+
+def by_descriptor(descriptor: int) -> str:
+    """Give a path that means what `descriptor` has open, for calls that take no O_PATH descriptor."""
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _walk(root: int, path: str, flags: int, *, same_mount: bool) -> int:
+    parts = path.split("/") if path else ["."]
+    at = root
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, _DIRECTORY, dir_fd=at)
+            if at != root:
+                os.close(at)
+            at = below
+        opened = os.open(parts[-1], flags, dir_fd=at)
+    finally:
+        if at != root:
+            os.close(at)
+    # Without openat2 a bind mount of the same file system cannot be told apart.
+    if same_mount and os.fstat(opened).st_dev != os.fstat(root).st_dev:
+        os.close(opened)
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+    return opened

@@ -1,0 +1,141 @@
+"""Where everything lies on disk: one table, and how the state directory is found.
+
+    <state>/lock                    held while a transaction is open; names the holder
+    <state>/journal                 exists between the mark of a commit and its completion
+    <state>/tx-<id>/up              upper layer: what the sandboxes wrote
+    <state>/tx-<id>/wk-<n>          overlay work directories
+    <state>/tx-<id>/scratch/<name>  private directories
+    <state>/tx-<id>/trash/<n>       what the commit deleted from the project
+    <state>/tx-<id>/stamp           its ctime is when the transaction began
+    <state>/undo-<n>/               a committed tx: `up` and `trash` now hold the old versions
+    <state>/undo-<n>/record         the journal of that commit
+    <state>/undo-<n>/applied        its ctime is when the commit was complete
+    <state>/dead-<name>             to be deleted when there is time
+
+Everything is on the file system of the project, because renames are the only
+changes that a commit makes.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloche.workspace.errors import StateUnavailable
+
+LOCK = "lock"
+JOURNAL = "journal"
+JOURNAL_NEW = "journal.new"
+TRANSACTION = "tx-"
+UNDO = "undo-"
+DEAD = "dead-"
+UPPER = "up"
+WORK = "wk-"
+SCRATCH = "scratch"
+TRASH = "trash"
+STAMP = "stamp"
+RECORD = "record"
+RECORD_DONE = "undone"
+APPLIED = "applied"
+RESTORED = "restored"
+
+_BESIDE = ".cloche-state"
+_PRIVATE = 0o700
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The two directories of a workspace, open for as long as it is."""
+
+    project: int
+    state: int
+    project_path: Path
+    state_path: Path
+
+    def close(self) -> None:
+        """Close both; harmless to call once only."""
+        os.close(self.project)
+        os.close(self.state)
+
+
+def undo_name(number: int) -> str:
+    """Give the directory name of the undo record of commit `number`."""
+    return f"{UNDO}{number:08d}"
+
+
+def open_places(project: Path, state_home: Path) -> Places:
+    """Open a project and its state directory, made if need be.
+
+    The state lies below `state_home` when that is on the file system of the
+    project, otherwise beside the project. Raises StateUnavailable.
+    """
+    project = Path(os.path.realpath(project))
+    state_home = Path(os.path.realpath(state_home))
+    _refuse_nesting(project, state_home)
+    try:
+        project_open = os.open(project, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StateUnavailable(str(project), f"the project: {error.strerror}") from error
+    digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:20]
+    tried = []
+    for home in (state_home / "projects", project.parent / _BESIDE):
+        try:
+            state = _open_private(home / digest)
+        except OSError as error:
+            tried.append(f"{home}: {error.strerror}")
+            continue
+        if _mount_of(state) == _mount_of(project_open):
+            return Places(
+                project=project_open,
+                state=state,
+                project_path=project,
+                state_path=home / digest,
+            )
+        os.close(state)
+        tried.append(f"{home}: on another file system than the project")
+    os.close(project_open)
+    raise StateUnavailable(str(state_home), "; ".join(tried))
+
+
+def _refuse_nesting(project: Path, state_home: Path) -> None:
+    if project.parent == project:
+        raise StateUnavailable(str(state_home), 'the project is "/"')
+    if state_home.is_relative_to(project):
+        raise StateUnavailable(str(state_home), f"the project {str(project)!r} contains it")
+    for home in (state_home / "projects", project.parent / _BESIDE):
+        if project.is_relative_to(home):
+            raise StateUnavailable(str(state_home), f"it contains the project {str(project)!r}")
+
+
+def _open_private(path: Path) -> int:
+    for directory in (path.parent, path):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=_PRIVATE, exist_ok=True)
+    # The parent may be a directory that others write to: what is there now may
+    # be a link, or a directory somebody else prepared for us.
+    parent = _open_own(path.parent, None)
+    try:
+        return _open_own(Path(path.name), parent)
+    finally:
+        os.close(parent)
+
+
+def _open_own(path: Path, at: int | None) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, dir_fd=at)
+    found = os.fstat(descriptor)
+    if found.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise PermissionError(1, f"{str(path)!r} belongs to user {found.st_uid}")
+    if stat.S_IMODE(found.st_mode) != _PRIVATE:
+        os.fchmod(descriptor, _PRIVATE)
+    return descriptor
+
+
+def _mount_of(descriptor: int) -> tuple[int, str]:
+    # Two bind mounts of one file system have one st_dev, and rename refuses to
+    # go from one to the other; mnt_id (Linux 3.15) tells them apart.
+    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
+    mount = next((line for line in lines if line.startswith("mnt_id:")), "")
+    return os.fstat(descriptor).st_dev, mount
