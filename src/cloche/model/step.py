@@ -180,3 +180,5 @@ class Plan:
     artifact: ArtifactSpec | None = None
     notes: tuple[str, ...] = ()
     """Shown to the user: what was assumed, what is unusual."""
+    again: bool = False
+    """Plan this verb once more when these steps are done: what they made decides what comes next."""
