@@ -1,1 +1,1 @@
-"""TO BE WRITTEN BY THE ROOM OWNER."""
+"""Who says so? Capabilities: what a caller holds, never more than it was given."""

@@ -1,1 +1,1 @@
-"""TO BE WRITTEN BY THE ROOM OWNER."""
+"""May it? Pure decisions over a policy document; only `load.py` reads YAML."""

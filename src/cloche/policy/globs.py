@@ -1,0 +1,67 @@
+"""Globs over paths, part by part: `*` and `?` within a part, `**` for any number of parts."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from cloche.errors import InvalidValue
+from cloche.model.paths import JailPath
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A pattern of project paths. Case counts. A directory's pattern does not mean its content.
+
+    >>> Glob("**/.git/**").matches(JailPath.parse("vendor/x/.git/hooks/pre-commit"))
+    True
+    >>> Glob("*.pem").matches(JailPath.parse("keys/a.pem"))
+    False
+    >>> Glob("**/*.pem").matches(JailPath.parse("a.pem"))
+    True
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        parts = self.text.split("/")
+        if not self.text or any(part in ("", ".", "..") for part in parts) or "\0" in self.text:
+            raise InvalidValue("glob", self.text, "a relative pattern without empty, . or .. parts")
+        if any("**" in part and part != "**" for part in parts):
+            raise InvalidValue("glob", self.text, '"**" as a whole part')
+
+    def matches(self, path: JailPath) -> bool:
+        """Tell whether `path` is meant."""
+        return _matches(tuple(self.text.split("/")), path.parts)
+
+
+@lru_cache(maxsize=65_536)
+def _matches(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    """Match by the table of prefixes: linear in both, whatever the number of "**"."""
+    reached = {0}
+    for part in parts:
+        reached = {
+            step
+            for place in _skipped(pattern, reached)
+            if place < len(pattern)
+            for step in _advance(pattern, place, part)
+        }
+        if not reached:
+            return False
+    return len(pattern) in _skipped(pattern, reached)
+
+
+def _advance(pattern: tuple[str, ...], place: int, part: str) -> tuple[int, ...]:
+    if pattern[place] == "**":
+        return (place,)
+    return (place + 1,) if fnmatchcase(part, pattern[place]) else ()
+
+
+def _skipped(pattern: tuple[str, ...], places: set[int]) -> set[int]:
+    """Add the places reached when a "**" stands for no part at all."""
+    found = set(places)
+    for place in sorted(places):
+        step = place
+        while step < len(pattern) and pattern[step] == "**":
+            step += 1
+            found.add(step)
+    return found

@@ -1,0 +1,164 @@
+"""From a document to a policy: unknown keys and wrong types are errors, all told at once."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cloche.model.hosts import HostRule
+from cloche.model.limits import LIMIT_CLASSES, Limits
+from cloche.model.paths import JailPath
+from cloche.policy.document import Node
+from cloche.policy.errors import PolicyInvalid
+from cloche.policy.globs import Glob
+from cloche.policy.reader import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRules:
+    """Globs for one kind of access: a path is allowed when some allow and no deny matches."""
+
+    allow: tuple[Glob, ...]
+    deny: tuple[Glob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecuteRules:
+    """Programs, by the last part of argv[0] or a toolchain reference, as globs."""
+
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
+    project_code: bool
+    """Whether code that the project supplies may run at all (in the jar, without network)."""
+    typed_commands: bool
+    """Whether `cloche run` may run what a person typed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitLimits:
+    """What one commit may bring into the project."""
+
+    max_bytes: int
+    max_file_bytes: int
+    max_entries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A whole policy. Silence in it is denial."""
+
+    source: str
+    execute: ExecuteRules
+    read: FileRules
+    write: FileRules
+    delete: FileRules
+    hosts: tuple[HostRule, ...]
+    allows_registries: bool
+    limits: Mapping[str, Limits]
+    commit: CommitLimits
+    required: tuple[str, ...]
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Rule name, such as `file_access.write.deny[2]`, to its line."""
+    digest: str = ""
+
+    def limits_for(self, name: str) -> Limits:
+        """Give the ceiling of a class of steps."""
+        return self.limits[name]
+
+    def host_rules(self) -> tuple[HostRule, ...]:
+        """Give the hosts that the policy allows beside the registries."""
+        return self.hosts
+
+    def hidden(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Give those of the project's `names` that no sandbox may see."""
+        return tuple(
+            name
+            for name in names
+            if not any(g.matches(JailPath.parse(name)) for g in self.read.allow)
+            or any(g.matches(JailPath.parse(name)) for g in self.read.deny)
+        )
+
+
+def read_policy(document: Node) -> Policy:
+    """Read a policy. Raises PolicyInvalid with every mistake, each with its place."""
+    reader = Reader(document.place.file)
+    top = reader.mapping(
+        document,
+        "policy",
+        required=("version", "shell_execution", "file_access", "network", "limits", "commit", "sandbox"),
+    )
+    reader.constant(top.get("version"), "version", 1)
+    policy = Policy(
+        source=document.place.file,
+        execute=_execute(reader, top.get("shell_execution")),
+        **_files(reader, top.get("file_access")),
+        **_network(reader, top.get("network")),
+        limits=_limits(reader, top.get("limits")),
+        commit=_commit(reader, top.get("commit")),
+        required=reader.features(top.get("sandbox")),
+        lines=dict(reader.lines),
+        digest=_digest(document),
+    )
+    if reader.mistakes:
+        raise PolicyInvalid(tuple(reader.mistakes))
+    return policy
+
+
+def _execute(reader: Reader, node: Node | None) -> ExecuteRules:
+    fields = reader.mapping(
+        node, "shell_execution", required=("allow", "deny", "project_code", "typed_commands")
+    )
+    return ExecuteRules(
+        allow=reader.texts(fields.get("allow"), "shell_execution.allow"),
+        deny=reader.texts(fields.get("deny"), "shell_execution.deny"),
+        project_code=reader.truth(fields.get("project_code"), "shell_execution.project_code"),
+        typed_commands=reader.truth(fields.get("typed_commands"), "shell_execution.typed_commands"),
+    )
+
+
+def _files(reader: Reader, node: Node | None) -> dict[str, FileRules]:
+    fields = reader.mapping(node, "file_access", required=("read", "write", "delete"))
+    rules = {}
+    for name in ("read", "write", "delete"):
+        where = f"file_access.{name}"
+        lists = reader.mapping(fields.get(name), where, required=("allow", "deny"))
+        rules[name] = FileRules(
+            allow=reader.globs(lists.get("allow"), f"{where}.allow"),
+            deny=reader.globs(lists.get("deny"), f"{where}.deny"),
+        )
+    return rules
+
+
+def _network(reader: Reader, node: Node | None) -> dict[str, object]:
+    fields = reader.mapping(node, "network", required=("registries", "allow"))
+    return {
+        "allows_registries": reader.truth(fields.get("registries"), "network.registries"),
+        "hosts": reader.hosts(fields.get("allow"), "network.allow"),
+    }
+
+
+def _limits(reader: Reader, node: Node | None) -> dict[str, Limits]:
+    fields = reader.mapping(node, "limits", optional=tuple(LIMIT_CLASSES))
+    return {
+        name: reader.limits(fields.get(name), f"limits.{name}", built_in)
+        for name, built_in in LIMIT_CLASSES.items()
+    }
+
+
+def _commit(reader: Reader, node: Node | None) -> CommitLimits:
+    names = ("max_bytes", "max_file_bytes", "max_entries")
+    fields = reader.mapping(node, "commit", required=names)
+    values = {name: reader.size(fields.get(name), f"commit.{name}") for name in names}
+    return CommitLimits(**values)
+
+
+def _digest(document: Node) -> str:
+    return hashlib.sha256(_canonical(document).encode()).hexdigest()
+
+
+def _canonical(node: Node) -> str:
+    if isinstance(node.value, Mapping):
+        pairs = (f"{key!r}:{_canonical(value)}" for key, value in sorted(node.value.items()))
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(node.value, tuple):
+        return "[" + ",".join(_canonical(item) for item in node.value) + "]"
+    return repr(node.value)
