@@ -18,7 +18,10 @@ def run(plan, channel, sources, stdio, seccomp_program):
     try:
         status = _live(plan, channel, sources, stdio, seccomp_program)
     except OSError as error:
-        _tell(channel, {"kind": "failed", "call": getattr(error, "call", "init"), "detail": str(error)})
+        _tell(
+            channel,
+            {"kind": "failed", "call": getattr(error, "call", "init"), "detail": str(error)},
+        )
     finally:
         os._exit(status)
 
@@ -45,17 +48,25 @@ def _live(plan, channel, sources, stdio, seccomp_program):
 def enter(plan, channel, sources):
     """Put up the barriers around this process, outermost first; numbers as in docs/threat-model.md."""
     calls.unshare(abi.CLONE_NEWCGROUP)  # (7) now that this process is in its own group
-    privileges.become(plan.inside_uid, plan.inside_gid)  # (1) (16) the other namespaces came with clone3
-    calls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)  # (23) after the change of user, which clears it
+    privileges.become(
+        plan.inside_uid, plan.inside_gid
+    )  # (1) (16) the other namespaces came with clone3
+    calls.prctl(
+        abi.PR_SET_PDEATHSIG, signal.SIGKILL
+    )  # (23) after the change of user, which clears it
     sources = sources if sources is not None else Sources(plan)
     root = mounts.Root(sources)  # (2)
     for operation in plan.mounts:
         root.apply(operation)
     sources.close()
     root.enter()
-    sockets, level = network.furnish(plan.observed, plan.inbound)  # (4) (24)
+    sockets, level = network.furnish(plan.observed)  # (4) (24)
     names = [name for name, _ in sockets]
-    message.send(channel, {"kind": "network", "names": names, "level": level}, [s.fileno() for _, s in sockets])
+    message.send(
+        channel,
+        {"kind": "network", "names": names, "level": level},
+        [s.fileno() for _, s in sockets],
+    )
     for _, each in sockets:
         each.close()
     socket.sethostname("cloche")  # (6)
@@ -107,9 +118,22 @@ def _serve(plan, channel, child):
             os.kill(child, signal.SIGTERM)
     elif fields["kind"] == "put" and plan.mirror:
         _tell(channel, {"kind": "put-done", "error": put(fields["path"], descriptors)})
+    elif fields["kind"] == "connect" and plan.inbound:
+        _hand_over(channel, fields["family"], fields["count"])
     for descriptor in descriptors:
         os.close(descriptor)
     return True
+
+
+def _hand_over(channel, family, count):
+    """Give the host sockets of this network namespace, from which it connects in."""
+    kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC
+    made = [socket.socket(family, kind) for _ in range(count)]
+    try:
+        message.send(channel, {"kind": "sockets"}, [each.fileno() for each in made])
+    finally:
+        for each in made:
+            each.close()
 
 
 def _tell(channel, fields):

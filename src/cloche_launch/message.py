@@ -3,7 +3,7 @@
 One datagram of a SOCK_SEQPACKET socket a message: JSON, with descriptors
 beside it. From zygote to host: `spawned` or `failed`. From init to host, on
 the sandbox's own socket: `network`, `confined`, then `started` or `failed`,
-then `exited`. From host to init: `terminate`, `put`. The sender is believed
+then `exited`. From host to init: `terminate`, `put`, `connect`. The sender is believed
 only as far as the order goes; sizes are bounded by the receiver.
 """
 
@@ -18,8 +18,9 @@ ORDER = {
     "": ("network", "failed"),
     "network": ("confined", "failed"),
     "confined": ("started", "failed"),
-    "started": ("exited", "put-done"),
-    "put-done": ("exited", "put-done"),
+    "started": ("exited", "put-done", "sockets"),
+    "put-done": ("exited", "put-done", "sockets"),
+    "sockets": ("exited", "put-done", "sockets"),
 }
 """Which kinds may follow which, from init."""
 

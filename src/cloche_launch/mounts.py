@@ -9,8 +9,22 @@ _BASE = "/tmp"  # covered by our own tmpfs, in our own mount namespace, before a
 # Host-wide switches and views: read-only or hidden, also for one who could write them by owner.
 _PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs")
 _PROC_MASKED = (
-    "kcore", "keys", "key-users", "timer_list", "sched_debug", "kmsg", "kallsyms", "acpi", "scsi",
-    "latency_stats", "interrupts", "modules", "config.gz", "pagetypeinfo", "slabinfo", "vmallocinfo",
+    "kcore",
+    "keys",
+    "key-users",
+    "timer_list",
+    "sched_debug",
+    "kmsg",
+    "kallsyms",
+    "acpi",
+    "scsi",
+    "latency_stats",
+    "interrupts",
+    "modules",
+    "config.gz",
+    "pagetypeinfo",
+    "slabinfo",
+    "vmallocinfo",
 )
 _SAFE = abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV
 
@@ -30,7 +44,9 @@ class Root:
         os.mkdir(f"{_BASE}/layers", 0o700)
         os.close(os.open(f"{_BASE}/empty", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0))
         # pivot_root wants a mount point of its own
-        calls.mount("tmpfs", self._root, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m")
+        calls.mount(
+            "tmpfs", self._root, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m"
+        )
 
     def apply(self, operation):
         """Do one operation of the plan."""
@@ -87,10 +103,14 @@ class Root:
         work_name = os.path.relpath(operation["work"], above)
         home = self._layer(above)
         lowers = ":".join(self._layer(path) for path in operation["lowers"])
-        data = f"lowerdir={lowers},upperdir={home}/{upper_name},workdir={home}/{work_name},userxattr"
+        data = (
+            f"lowerdir={lowers},upperdir={home}/{upper_name},workdir={home}/{work_name},userxattr"
+        )
         os.makedirs(self._at(operation["target"]), mode=0o755, exist_ok=True)
         # userxattr is what an unprivileged overlay needs to record deletions (Linux 5.11).
-        calls.mount("overlay", self._at(operation["target"]), "overlay", abi.MS_NOSUID | abi.MS_NODEV, data)
+        calls.mount(
+            "overlay", self._at(operation["target"]), "overlay", abi.MS_NOSUID | abi.MS_NODEV, data
+        )
 
     def _tmpfs(self, operation):
         place = self._at(operation["target"])
@@ -143,12 +163,23 @@ class Root:
         for name, to in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
             os.symlink(f"/proc/self/fd{to}", f"{place}/{name}")
         os.mkdir(f"{place}/pts", 0o755)
-        calls.mount("devpts", f"{place}/pts", "devpts", abi.MS_NOSUID | abi.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+        calls.mount(
+            "devpts",
+            f"{place}/pts",
+            "devpts",
+            abi.MS_NOSUID | abi.MS_NOEXEC,
+            "newinstance,ptmxmode=0666,mode=0620",
+        )
         os.symlink("pts/ptmx", f"{place}/ptmx")
         os.mkdir(f"{place}/shm", 0o755)
         data = f"mode=1777,size={operation['shm_bytes']}"
         calls.mount("tmpfs", f"{place}/shm", "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, data)
-        calls.mount(None, place, None, abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY | abi.MS_NOSUID | abi.MS_NOEXEC)
+        calls.mount(
+            None,
+            place,
+            None,
+            abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY | abi.MS_NOSUID | abi.MS_NOEXEC,
+        )
 
 
 _APPLY = {

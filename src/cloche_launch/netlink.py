@@ -51,7 +51,9 @@ class Netlink:
     def message(self, kind, flags, body):
         """Give one message, numbered."""
         self._sequence += 1
-        header = struct.pack("=IHHII", 16 + len(body), kind, flags | NLM_F_REQUEST, self._sequence, 0)
+        header = struct.pack(
+            "=IHHII", 16 + len(body), kind, flags | NLM_F_REQUEST, self._sequence, 0
+        )
         return header + body
 
     def transact(self, messages, acknowledgements):

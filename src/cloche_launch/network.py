@@ -30,7 +30,7 @@ _NFULNL_CFG_CMD_BIND = b"\x01"
 _NFULNL_COPY_PACKET = 2
 
 
-def furnish(observed, inbound):
+def furnish(observed):
     """Give ([(name, socket)], level): what the host serves, and how far the rules go.
 
     Runs inside the new namespace with every capability over it. Levels: "bare"
@@ -41,7 +41,7 @@ def furnish(observed, inbound):
     try:
         route.transact([link_up(route)], 1)
         if not observed:
-            return (_seeds() if inbound else []), "bare"
+            return [], "bare"
         messages = [
             add_address(route, OWN_ADDRESS),
             route_everything_to_loopback(route, socket.AF_INET, OWN_ADDRESS),
@@ -57,7 +57,7 @@ def furnish(observed, inbound):
         sockets.append(("nflog", log))
     except OSError:
         level = "listeners"
-    return sockets + (_seeds() if inbound else []), level
+    return sockets, level
 
 
 def _refusals():
@@ -65,7 +65,9 @@ def _refusals():
     rules = Netlink(NETLINK_NETFILTER)
     nftables.load(rules, TRANSPARENT_PORT)
     group = struct.pack(">BBH", 0, 0, nftables.LOG_GROUP)
-    bind = rules.message(_NFULNL_MSG_CONFIG, NLM_F_ACK, group + attribute(_NFULA_CFG_CMD, _NFULNL_CFG_CMD_BIND))
+    bind = rules.message(
+        _NFULNL_MSG_CONFIG, NLM_F_ACK, group + attribute(_NFULA_CFG_CMD, _NFULNL_CFG_CMD_BIND)
+    )
     rules.transact([bind], 1)
     mode = attribute(_NFULA_CFG_MODE, struct.pack(">IBB", 128, _NFULNL_COPY_PACKET, 0))
     # One packet a message: by default the kernel keeps them back for up to a second.
@@ -96,13 +98,3 @@ def _bound(family, kind, address, port):
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind((address, port))
     return made
-
-
-def _seeds():
-    """Give unbound sockets from which the host makes connections into the namespace."""
-    kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC
-    return [
-        (f"seed{version}-{letter}", socket.socket(family, kind))
-        for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6))
-        for letter in "ab"
-    ]

@@ -40,7 +40,9 @@ def _meta(key):
 
 
 def _equals(data):
-    return _expression("cmp", attribute(1, _be32(1)), attribute(2, _be32(0)), nested(3, attribute(1, data)))
+    return _expression(
+        "cmp", attribute(1, _be32(1)), attribute(2, _be32(0)), nested(3, attribute(1, data))
+    )
 
 
 def _payload(base, offset, length):
@@ -61,7 +63,9 @@ def _masked(mask):
 
 
 def _accept():
-    return _expression("immediate", attribute(1, _be32(0)), nested(2, nested(2, attribute(1, _be32(_ACCEPT)))))
+    return _expression(
+        "immediate", attribute(1, _be32(0)), nested(2, nested(2, attribute(1, _be32(_ACCEPT))))
+    )
 
 
 def _redirect(port):
@@ -108,8 +112,14 @@ def chains(transparent_port):
     # once, while output gives EPERM to UDP and a second of waiting to IPv6.
     incoming = (
         _is(_META_NFPROTO, _IPV4) + _payload(_NETWORK_HEADER, 16, 1) + _equals(b"\x7f") + _accept(),
-        _is(_META_NFPROTO, _IPV6) + _payload(_NETWORK_HEADER, 24, 16) + _equals(bytes(15) + b"\x01") + _accept(),
-        _is(_META_NFPROTO, _IPV4) + _payload(_NETWORK_HEADER, 16, 4) + _equals(bytes((198, 18, 0, 1))) + _accept(),
+        _is(_META_NFPROTO, _IPV6)
+        + _payload(_NETWORK_HEADER, 24, 16)
+        + _equals(bytes(15) + b"\x01")
+        + _accept(),
+        _is(_META_NFPROTO, _IPV4)
+        + _payload(_NETWORK_HEADER, 16, 4)
+        + _equals(bytes((198, 18, 0, 1)))
+        + _accept(),
         _is(_META_L4PROTO, _TCP) + _log() + _reject(_REJECT_TCP_RESET, 0),
         _log() + _reject(_REJECT_ICMPX, _PORT_UNREACHABLE),
     )
@@ -130,7 +140,9 @@ def load(netlink, transparent_port):
         nonlocal count
         count += 1
         body = generic + b"".join(attributes)
-        messages.append(netlink.message((_SUBSYSTEM << 8) | kind, flags | NLM_F_ACK | NLM_F_CREATE, body))
+        messages.append(
+            netlink.message((_SUBSYSTEM << 8) | kind, flags | NLM_F_ACK | NLM_F_CREATE, body)
+        )
 
     add(_NEWTABLE, 0, _TABLE)
     for name, kind, hook, priority, rules in chains(transparent_port):

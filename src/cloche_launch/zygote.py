@@ -101,7 +101,13 @@ class Zygote:
         if os.read(gate, 1) != b"+":
             os._exit(125)
         self._host.close()
-        init.run(plan, socket.socket(fileno=os.dup(channel)), sources, [os.dup(d) for d in stdio], self._seccomp)
+        init.run(
+            plan,
+            socket.socket(fileno=os.dup(channel)),
+            sources,
+            [os.dup(d) for d in stdio],
+            self._seccomp,
+        )
 
     def _admit(self, plan, pid, pidfd):
         """Write the maps and put init into its control groups, before it does anything."""

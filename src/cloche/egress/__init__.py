@@ -1,1 +1,1 @@
-"""TO BE WRITTEN BY THE ROOM OWNER."""
+"""Which hosts? The sandbox's only way out, served by the host on sockets of the sandbox's namespace."""

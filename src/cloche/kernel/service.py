@@ -34,10 +34,9 @@ async def serve(
     async with start_step(step, plan, session) as running:
         preview = Preview(
             step=step.id,
-            sockets=running.process.sockets,
+            inner_sockets=running.process.inner_sockets,
             inner_port=step.probe.port,
             host_port=port,
-            host_pid=running.process.host_pid,
         )
         ended = asyncio.create_task(_drain(running, session))
         try:

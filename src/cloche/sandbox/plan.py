@@ -19,8 +19,8 @@ class NetworkPlan:
     With `observed` the launcher routes everything to loopback, installs the
     refusing rules and hands the host the listeners that egress serves. Without
     it the namespace has a loopback and nothing else: attempts fail, unseen.
-    `inbound` adds the unconnected sockets from which the host makes
-    connections into the sandbox.
+    `inbound` lets the host ask for sockets of the namespace, from which it
+    connects in.
     """
 
     observed: bool = True

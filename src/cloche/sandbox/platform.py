@@ -71,6 +71,10 @@ class SandboxedProcess(Protocol):
         """Write (or, with None, remove) a project file through the running sandbox's own view."""
         ...
 
+    async def inner_sockets(self, family: int, count: int) -> tuple[socket.socket, ...]:
+        """Give unconnected sockets that live in the sandbox's network namespace; only for inbound plans."""
+        ...
+
     async def wait_exited(self) -> Exit:
         """Wait until the program has ended and its whole tree is gone."""
         ...

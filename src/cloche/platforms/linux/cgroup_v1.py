@@ -80,9 +80,19 @@ class GroupV1:
         """See Group."""
         page = os.sysconf("SC_PAGE_SIZE")
         wanted = (
-            (Feature.MEMORY_LIMIT, "memory", "memory.limit_in_bytes", self._limits.memory_bytes // page * page),
+            (
+                Feature.MEMORY_LIMIT,
+                "memory",
+                "memory.limit_in_bytes",
+                self._limits.memory_bytes // page * page,
+            ),
             (Feature.PROCESS_LIMIT, "pids", "pids.max", self._limits.processes),
-            (Feature.CPU_LIMIT, "cpu", "cpu.cfs_quota_us", self._limits.cpu_percent * _PERIOD // 100),
+            (
+                Feature.CPU_LIMIT,
+                "cpu",
+                "cpu.cfs_quota_us",
+                self._limits.cpu_percent * _PERIOD // 100,
+            ),
         )
         findings = []
         for feature, controller, name, value in wanted:
@@ -96,7 +106,11 @@ class GroupV1:
         """See Group."""
         del pid
         memory, pids = self._paths["memory"], self._paths["pids"]
-        cpu = read_number(self._paths["cpuacct"] / "cpuacct.usage") if "cpuacct" in self._paths else None
+        cpu = (
+            read_number(self._paths["cpuacct"] / "cpuacct.usage")
+            if "cpuacct" in self._paths
+            else None
+        )
         return Usage(
             wall_seconds=wall_seconds,
             cpu_seconds=None if cpu is None else cpu / 1e9,

@@ -109,10 +109,16 @@ def who_refused(call: str, detail: str) -> tuple[str, str]:
     ):
         if _read(path) == refuses and os.geteuid() != 0:
             wanted = "15000" if refuses == "0" and "max" in name else "1"
-            return f"{name} = {refuses} forbids user namespaces ({text})", f"sysctl -w {name}={wanted}"
+            return (
+                f"{name} = {refuses} forbids user namespaces ({text})",
+                f"sysctl -w {name}={wanted}",
+            )
     apparmor = "kernel.apparmor_restrict_unprivileged_userns"
     if _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" and os.geteuid() != 0:
-        return f"AppArmor restricts user namespaces ({text})", f"sysctl -w {apparmor}=0, or load a profile"
+        return (
+            f"AppArmor restricts user namespaces ({text})",
+            f"sysctl -w {apparmor}=0, or load a profile",
+        )
     if _seccomp_mode() == "2":
         return (
             f"a seccomp filter around this process, such as a container's default, refuses ({text})",

@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cloche.model.limits import Limits
@@ -48,6 +48,8 @@ class LinuxProcess:
         self._taken = 0
         self._output: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(_QUEUED)
         self._order = ""
+        self._turn = asyncio.Lock()
+        self._replies: asyncio.Queue[tuple[dict[str, Any], list[int]]] = asyncio.Queue()
         self._inbox: deque[dict[str, Any]] = deque()
         self._changed = asyncio.Event()
         self._status: int | None = None
@@ -99,6 +101,8 @@ class LinuxProcess:
         if kind == "network":
             pairs = zip(fields["names"], descriptors, strict=True)
             self.sockets = {str(name): socket.socket(fileno=fd) for name, fd in pairs}
+        elif kind in ("put-done", "sockets"):
+            self._replies.put_nowait((fields, descriptors))
         if kind == "exited":
             self._status = int(fields["status"]) & 0xFF
         self._inbox.append(fields)
@@ -205,13 +209,34 @@ class LinuxProcess:
             os.lseek(memory, 0, os.SEEK_SET)
             descriptors = [memory]
         try:
-            message.send(self._channel, {"kind": "put", "path": path}, descriptors)
-            while not self._gone.is_set() and not self._drain():
-                self._changed.clear()
-                await self._changed.wait()
+            await self._ask({"kind": "put", "path": path}, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    async def inner_sockets(self, family: int, count: int) -> tuple[socket.socket, ...]:
+        """See SandboxedProcess. Raises OSError when the sandbox is gone."""
+        descriptors = await self._ask({"kind": "connect", "family": family, "count": count}, [])
+        if not descriptors:
+            raise ConnectionResetError("the sandbox has ended")
+        return tuple(socket.socket(fileno=descriptor) for descriptor in descriptors)
+
+    async def _ask(self, fields: dict[str, Any], descriptors: list[int]) -> list[int]:
+        """Send a request to init and wait for its answer, or for its end."""
+        async with self._turn:
+            if self._gone.is_set():
+                return []
+            message.send(self._channel, fields, descriptors)
+            answer = asyncio.ensure_future(self._replies.get())
+            gone = asyncio.ensure_future(self._gone.wait())
+            try:
+                await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                gone.cancel()
+            if not answer.done():
+                answer.cancel()
+                return []
+            return answer.result()[1]
 
     async def wait_exited(self) -> Exit:
         """See SandboxedProcess."""
@@ -267,7 +292,3 @@ class LinuxProcess:
 def _settle(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
-
-
-# The type checker reads Callable in annotations of subclasses.
-Hook = Callable[[], None]

@@ -75,9 +75,7 @@ class LinuxPlatform:
         self, plan: SandboxPlan, number: int, procs_files: tuple[str, ...], group: object
     ) -> LinuxProcess:
         uid, gid = _identity(number)
-        document = encode(
-            plan, host_uid=uid, host_gid=gid, procs_files=procs_files, landlock=True
-        )
+        document = encode(plan, host_uid=uid, host_gid=gid, procs_files=procs_files, landlock=True)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         inside, streams = _streams(feeds=plan.stdin)
         try:

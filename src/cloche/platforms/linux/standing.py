@@ -21,7 +21,10 @@ _NAMESPACES = {
 _BEST_LANDLOCK = 6  # from this ABI on: files, device ioctls, signals and abstract sockets
 _LEVELS = {
     "redirect": (Support.FULL, "every attempt to leave meets our rules and becomes an event"),
-    "listeners": (Support.PARTIAL, "no nf_tables: only attempts by name or proxy are seen, none succeeds"),
+    "listeners": (
+        Support.PARTIAL,
+        "no nf_tables: only attempts by name or proxy are seen, none succeeds",
+    ),
     "bare": (Support.PARTIAL, "loopback only: attempts fail, unseen"),
 }
 
@@ -84,7 +87,9 @@ def _privileges(status: dict[str, str]) -> Finding:
 
 
 def _capabilities(status: dict[str, str]) -> Finding:
-    sets = {name: status.get(name, "?") for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+    sets = {
+        name: status.get(name, "?") for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    }
     holds = all(value == "0" * 16 for value in sets.values())
     why = "all five sets are empty" if holds else f"not empty: {sets}"
     return _found(Feature.NO_CAPABILITIES, holds=holds, why=why)
