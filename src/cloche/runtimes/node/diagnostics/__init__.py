@@ -1,0 +1,1 @@
+"""What npm, the type checker, the bundlers and the linter print, as diagnostics and progress."""

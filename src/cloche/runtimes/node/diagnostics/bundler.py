@@ -1,0 +1,103 @@
+"""Vite, Rolldown, esbuild and Next: prose with a file name in it, so lower confidence than a compiler's."""
+
+import re
+
+from cloche.model.diagnostic import Diagnostic, Severity
+from cloche.runtimes.node.diagnostics.location import project_file
+from cloche.runtimes.provider import Reading
+
+_ESBUILD = re.compile(
+    r"\s*(?P<file>[^\s:()\[\]]{1,1000}\.[A-Za-z]{1,8}):(?P<line>\d{1,7}):(?P<column>\d{1,7}): "
+    r"(?P<severity>ERROR|WARNING|error|warning): (?P<message>.+)"
+)
+_FRAME = re.compile(
+    r"\s*(?:at |file: |╭─\[ ?|,-\[|\.?/)?(?P<file>[^\s:()\[\]]{1,1000}\.(?:[cm]?[jt]sx?|css|vue|svelte|html))"
+    r":(?P<line>\d{1,7}):(?P<column>\d{1,7})"
+)
+_ROLLUP = re.compile(r"\s*(?:Error: |\[)?(?P<code>[A-Z][A-Z_]{3,40})\]?:? (?P<message>.+)")
+_START = re.compile(
+    r"(?:error during build|Build failed|Failed to compile|✗ Build failed|\[vite\])"
+)
+_FONTS = re.compile(r"[Ff]ailed to fetch [`'\"](?P<font>[^`'\"]{1,80})[`'\"] from Google Fonts")
+_ADDRESS = re.compile(r"(?:getaddrinfo|connect) (?P<why>E[A-Z]+) (?P<host>[A-Za-z0-9.-]{1,253})")
+
+
+class BundlerParser:
+    """Reads a bundler's complaint, and what a build wanted from a network it has not."""
+
+    def __init__(self) -> None:
+        self._failing = False
+        self._pending: tuple[str, str] | None = None
+        self._told: set[str] = set()
+
+    def line(self, stream: str, text: str) -> Reading:
+        """Take one line."""
+        del stream
+        if _START.search(text):
+            self._failing = True
+            return Reading()
+        if match := _ESBUILD.match(text):
+            severity = Severity(match["severity"].lower())
+            return _found(match["message"], severity=severity, place=match)
+        if match := _FONTS.search(text):
+            return self._once(
+                match["font"],
+                f"the build wants the font {match['font']} from the network",
+                "keep the font in the project and load it with next/font/local",
+            )
+        if match := _ADDRESS.search(text):
+            return self._once(
+                match["host"],
+                f"the build wants the network: {match['host']} ({match['why']})",
+                "a build has no network; fetch what it needs beforehand and keep it in the project",
+            )
+        return self._placed(text) if self._failing else Reading()
+
+    def end(self, exit_status: int) -> Reading:
+        """Give a complaint whose place never came."""
+        if exit_status == 0 or self._pending is None:
+            return Reading()
+        code, message = self._pending
+        return _found(message, code=code)
+
+    def _placed(self, text: str) -> Reading:
+        if self._pending is None:
+            match = _ROLLUP.match(text)
+            if match is not None:
+                self._pending = (match["code"], match["message"])
+            return Reading()
+        place = _FRAME.match(text)
+        if place is None:
+            return Reading()
+        (code, message), self._pending = self._pending, None
+        return _found(message, code=code, place=place)
+
+    def _once(self, key: str, message: str, hint: str) -> Reading:
+        if key in self._told or len(self._told) > 100:
+            return Reading()
+        self._told.add(key)
+        return _found(message, code="NO_NETWORK", hint=hint)
+
+
+def _found(
+    message: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    code: str = "",
+    hint: str = "",
+    place: re.Match[str] | None = None,
+) -> Reading:
+    return Reading(
+        diagnostics=(
+            Diagnostic(
+                tool="bundler",
+                severity=severity,
+                message=message,
+                code=code,
+                file=project_file(place["file"]) if place is not None else "",
+                line=int(place["line"]) if place is not None else 0,
+                column=int(place["column"]) if place is not None else 0,
+                hint=hint,
+            ),
+        )
+    )

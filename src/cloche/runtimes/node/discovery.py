@@ -1,0 +1,47 @@
+"""Learning the user's registries from npm itself, over an empty directory and without network."""
+
+import json
+
+from cloche.model.ids import StepId
+from cloche.model.step import Access, Mount, Net, Source, Step, Trust
+from cloche.runtimes.node.vocabulary import NODE, NPM
+from cloche.runtimes.provider import CannotPlan, RegistryFacts
+
+_SETTINGS = ("cafile", "proxy", "https-proxy", "noproxy", "strict-ssl")
+
+
+def discovery_step() -> Step:
+    """Give the step that prints npm's configuration as the user has it; npm hides credentials itself."""
+    return Step(
+        id=StepId("discover-npm"),
+        title="Ask npm which registries you use",
+        argv=(NODE, NPM, "config", "ls", "-l", "--json", "--logs-max=0", "--no-update-notifier"),
+        trust=Trust.TOOL,
+        net=Net.NONE,
+        cwd="/p",
+        registry="npm",
+        mounts=(
+            Mount(target="/p", source=Source.PROJECTION, ref="empty", access=Access.WRITE),
+            Mount(target="/home/user", source=Source.USER_CONFIG, ref="npm"),
+        ),
+        limits="tool",
+    )
+
+
+def read_configuration(output: bytes) -> RegistryFacts:
+    """Read what npm printed. Raises CannotPlan when it is not what npm prints."""
+    try:
+        values = json.loads(output)
+    except (ValueError, RecursionError) as error:
+        raise CannotPlan("npm config ls", "it printed no JSON") from error
+    if not isinstance(values, dict) or not isinstance(values.get("registry"), str):
+        raise CannotPlan("npm config ls", "it names no registry")
+    scoped = [
+        value
+        for key, value in sorted(values.items())
+        if key.startswith("@") and key.endswith(":registry") and isinstance(value, str)
+    ]
+    settings = {key: value for key in _SETTINGS if isinstance(value := values.get(key), str)}
+    return RegistryFacts(
+        urls=tuple(dict.fromkeys((values["registry"], *scoped))), settings=settings
+    )

@@ -1,0 +1,37 @@
+"""JSON from strangers: bounded, strict, and every failure typed."""
+
+import json
+from typing import Any, NoReturn
+
+from cloche.runtimes.provider import CannotPlan
+
+
+def read_object(name: str, content: bytes) -> dict[str, Any]:
+    """Read one JSON object. Raises CannotPlan naming `name`.
+
+    Any: the values are looked at one by one by whoever asked.
+    """
+    try:
+        # npm drops a byte order mark; so do we, or the two would read different files.
+        value = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise CannotPlan(name, f"it is not JSON: {type(error).__name__}") from error
+    if not isinstance(value, dict):
+        raise CannotPlan(name, "it is not a JSON object")
+    return value
+
+
+def write_object(value: dict[str, Any]) -> bytes:
+    """Write an object the same way every time; not a byte beyond ASCII."""
+    return json.dumps(value, indent=2).encode() + b"\n"
+
+
+def texts(value: object) -> dict[str, str]:
+    """Give the entries of an object whose values are text; nothing from anything else."""
+    if not isinstance(value, dict):
+        return {}
+    return {key: text for key, text in value.items() if isinstance(text, str)}
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,229 @@
+"""What a package is made of: a site's files, or a server with exactly its production packages."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from cloche.model.ids import StepId
+from cloche.model.step import (
+    Access,
+    ArtifactSpec,
+    Mount,
+    Net,
+    Plan,
+    Probe,
+    Projection,
+    Source,
+    Step,
+    Trust,
+)
+from cloche.runtimes.node.components import components_of
+from cloche.runtimes.node.frameworks import RESULTS, framework_of, is_server, program_of
+from cloche.runtimes.node.lock import Lock
+from cloche.runtimes.node.manifest import Manifest
+from cloche.runtimes.node.names import is_inside
+from cloche.runtimes.node.script import Command, read_script
+from cloche.runtimes.node.source import LOCK, MANIFEST, read_manifest_only, read_project_lock
+from cloche.runtimes.node.vocabulary import HOST, NODE, NPM, environment
+from cloche.runtimes.project import ProjectView
+from cloche.runtimes.provider import CannotPlan
+
+_AT = "/package"
+_PORT = 3000
+_SERVER = "serve.mjs"
+# Directories a server may read at run time, besides what it was built to.
+_COMPANIONS = ("public", "static", "views", "assets", "prisma", "migrations", "drizzle")
+_SOURCES = ("src", "lib", "server", "app", "api", "routes")
+_NOISE = ("**/.cache/**", "**/*.tsbuildinfo", ".next/cache/**", ".next/trace*", "**/.vite/**")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Contents:
+    """What goes in, and how it is started."""
+
+    include: tuple[str, ...]
+    serve: Step | None
+    projections: tuple[Projection, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def plan_package(view: ProjectView) -> Plan:
+    """Plan the package of a built project. Raises CannotPlan when nothing is built."""
+    manifest = read_manifest_only(view)
+    lock = read_project_lock(view)
+    contents = _contents(manifest, lock, view)
+    return Plan(
+        verb="package",
+        steps=(),
+        projections=contents.projections,
+        artifact=ArtifactSpec(
+            name=manifest.name or "app",
+            version=manifest.version or "0.0.0",
+            include=contents.include,
+            exclude=_NOISE,
+            components=components_of(lock) if lock is not None else (),
+            serve=contents.serve,
+        ),
+        notes=contents.notes,
+    )
+
+
+def _contents(manifest: Manifest, lock: Lock | None, view: ProjectView) -> _Contents:
+    if manifest.depends_on("next") and view.read(".next/BUILD_ID") is not None:
+        return _next(manifest, lock, view)
+    start = read_script(manifest.scripts.get("start", ""))
+    site = _site(manifest, view)
+    if site and not (start is not None and is_server(manifest)):
+        return _static(site)
+    if start is None and "start" not in manifest.scripts and not manifest.main:
+        raise CannotPlan(
+            manifest.path,
+            "there is no built site and no start script",
+            "build first, or say how it starts",
+        )
+    return _server(manifest, lock, view, start)
+
+
+def _site(manifest: Manifest, view: ProjectView) -> str:
+    """Give the directory of a built site; "" when there is none."""
+    framework = framework_of(manifest)
+    likely = (*(framework.results if framework is not None else ()), *RESULTS)
+    for directory in likely:
+        if view.read(f"{directory}/index.html") is not None:
+            return directory
+    # Angular puts the site one or two levels further down.
+    pages = view.names("dist/*/index.html", limit=10)
+    return min(pages, key=lambda page: page.count("/")).rpartition("/")[0] if pages else ""
+
+
+def _static(site: str) -> _Contents:
+    content = files("cloche.runtimes.node").joinpath(_SERVER).read_bytes()
+    mount = Mount(target="/server", source=Source.PROJECTION, ref="server", access=Access.WRITE)
+    argv = (NODE, f"/server/{_SERVER}", f"{_AT}/{site}", HOST, str(_PORT))
+    return _Contents(
+        include=(site,),
+        serve=_serve(argv, more=(mount,)),
+        projections=(Projection(ref="server", files={_SERVER: content}),),
+    )
+
+
+def _next(manifest: Manifest, lock: Lock | None, view: ProjectView) -> _Contents:
+    if view.read("out/index.html") is not None:
+        return _static("out")
+    if view.read(".next/standalone/server.js", limit=16 << 20) is not None:
+        # Next leaves these two for whoever deploys; both are found where the server expects them.
+        include = (".next/standalone", ".next/static", *_there(("public",), view))
+        return _Contents(
+            include=include,
+            serve=_serve((NODE, ".next/standalone/server.js"), cwd=_AT),
+            notes=(
+                "a standalone server of Next: copy .next/static and public beside it to deploy",
+            ),
+        )
+    program = program_of(view, "next", "next")
+    if not program:
+        raise CannotPlan("node_modules/next", "it is not installed", "resolve first")
+    own = tuple(name for name in _next_files(view))
+    include = (".next", MANIFEST, *own, *_there(("public",), view), *_production(lock, view))
+    argv = (NODE, program, "start", "-H", HOST, "-p", str(_PORT))
+    del manifest
+    return _Contents(include=include, serve=_serve(argv))
+
+
+def _next_files(view: ProjectView) -> tuple[str, ...]:
+    return view.names("next.config.*")
+
+
+def _server(
+    manifest: Manifest, lock: Lock | None, view: ProjectView, start: Command | None
+) -> _Contents:
+    notes: tuple[str, ...] = ()
+    argv = _start(manifest, lock, view, start)
+    if not argv:
+        argv = (NODE, NPM, "run", "start")
+        notes = ("the start script needs a shell; it is started through npm",)
+    built = tuple(name for name in ("dist", "build", ".output") if view.names(f"{name}/*", limit=1))
+    entry = argv[1] if argv[1] != NPM else ""
+    included = list(dict.fromkeys((*built, *_there(_COMPANIONS, view), *_locked(view))))
+    if entry and not _covers(included, entry) and not entry.startswith("node_modules/"):
+        included += _sources_of(entry, view)
+    elif not built:
+        included += _there(_SOURCES, view)
+    included += _production(lock, view)
+    return _Contents(include=tuple(dict.fromkeys(included)), serve=_serve(argv), notes=notes)
+
+
+def _start(
+    manifest: Manifest, lock: Lock | None, view: ProjectView, start: Command | None
+) -> tuple[str, ...]:
+    """Give the command of the server without a shell; () when that cannot be known."""
+    if start is None:
+        return (NODE, manifest.main) if manifest.main and is_inside(manifest.main) else ()
+    if start.program == "node":
+        plain = [word for word in start.arguments if not word.startswith("-")]
+        if len(plain) == len(start.arguments) and plain:
+            file = plain[0].removeprefix("./")
+            file = file if view.read(file, limit=64 << 20) is not None else f"{file}.js"
+            return (NODE, file, *plain[1:])
+        return (NODE, *start.arguments)
+    for entry in lock.packages() if lock is not None else ():
+        if start.program in entry.commands and not entry.development:
+            name = entry.path.removeprefix("node_modules/")
+            if program := program_of(view, name, start.program):
+                return (NODE, program, *start.arguments)
+    return ()
+
+
+def _sources_of(entry: str, view: ProjectView) -> list[str]:
+    """Give what a server that needs no build is made of: its own directory, or its files at the root."""
+    top, _, below = entry.partition("/")
+    if below:
+        return [top]
+    roots = [
+        name
+        for pattern in ("*.js", "*.mjs", "*.cjs", "*.json")
+        for name in view.names(pattern)
+        if "/" not in name
+    ]
+    return [*roots, *_there(_SOURCES, view)]
+
+
+def _locked(view: ProjectView) -> tuple[str, ...]:
+    return tuple(name for name in (MANIFEST, LOCK) if view.read(name, limit=64 << 20) is not None)
+
+
+def _production(lock: Lock | None, view: ProjectView) -> tuple[str, ...]:
+    """Give the installed packages that production needs, from the lock alone; nested ones come along."""
+    paths: list[str] = []
+    for entry in lock.packages() if lock is not None else ():
+        if entry.development or any(entry.path.startswith(f"{path}/") for path in paths[-1:]):
+            continue
+        # Optional packages of other systems are in the lock and not on the disk.
+        if view.read(f"{entry.path}/package.json") is not None:
+            paths.append(entry.path)
+    return tuple(paths)
+
+
+def _there(names: tuple[str, ...], view: ProjectView) -> tuple[str, ...]:
+    return tuple(name for name in names if view.names(f"{name}/*", limit=1))
+
+
+def _covers(included: list[str], path: str) -> bool:
+    return any(path == name or path.startswith(f"{name}/") for name in included)
+
+
+def _serve(argv: tuple[str, ...], *, cwd: str = _AT, more: tuple[Mount, ...] = ()) -> Step:
+    return Step(
+        id=StepId("serve-package"),
+        title="Start the package",
+        argv=argv,
+        trust=Trust.PROJECT,
+        net=Net.INBOUND,
+        cwd=cwd,
+        env=environment(
+            "preview", PORT=str(_PORT), HOST=HOST, HOSTNAME=HOST, NODE_ENV="production"
+        ),
+        mounts=(Mount(target=_AT, source=Source.PACKAGE), *more),
+        limits="preview",
+        parser="build",
+        probe=Probe(port=_PORT),
+    )
