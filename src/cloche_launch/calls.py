@@ -18,24 +18,24 @@ MACHINE = os.uname().machine
 class SyscallFailed(OSError):
     """A system call that the plan needs was refused; `call` says which, `what` on what."""
 
-    def __init__(self, call, code, what=""):
+    def __init__(self, call: str, code: int, what: str = "") -> None:
         super().__init__(code, os.strerror(code))
         self.call = call
         self.what = what
 
-    def __str__(self):
+    def __str__(self) -> str:
         name = errno.errorcode.get(self.errno or 0, str(self.errno))
         return f"{self.call}({self.what}): {self.strerror} ({name})"
 
 
-def _check(result, call, what=""):
+def _check(result: int, call: str, what: str = "") -> int:
     if result < 0:
         # Read errno before any other call can overwrite it.
         raise SyscallFailed(call, ctypes.get_errno(), what)
     return result
 
 
-def clone3(flags):
+def clone3(flags: int) -> tuple[int, int]:
     """Make a child with new namespaces; 0 in the child, (pid, pidfd) in the parent. clone(2), Linux 5.3."""
     pidfd = ctypes.c_int(-1)
     # struct clone_args, linux/sched.h: flags, pidfd, child_tid, parent_tid, exit_signal, ...
@@ -45,12 +45,12 @@ def clone3(flags):
     return pid, pidfd.value
 
 
-def unshare(flags):
+def unshare(flags: int) -> None:
     """unshare(2)."""
     _check(_libc.unshare(ctypes.c_int(flags)), "unshare", hex(flags))
 
 
-def mount(source, target, kind, flags, data=""):
+def mount(source: str | None, target: str, kind: str | None, flags: int, data: str = "") -> None:
     """mount(2)."""
     _check(
         _libc.mount(
@@ -65,12 +65,12 @@ def mount(source, target, kind, flags, data=""):
     )
 
 
-def unmount_detached(target):
+def unmount_detached(target: str) -> None:
     """umount2(2) with MNT_DETACH."""
     _check(_libc.umount2(os.fsencode(target), abi.MNT_DETACH), "umount2", target)
 
 
-def open_tree(path, flags=abi.AT_RECURSIVE):
+def open_tree(path: str, flags: int = abi.AT_RECURSIVE) -> int:
     """Clone the mounts at `path` as a detached tree; a descriptor. open_tree(2), Linux 5.2."""
     flags |= abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC
     return _check(
@@ -80,7 +80,7 @@ def open_tree(path, flags=abi.AT_RECURSIVE):
     )
 
 
-def move_mount(tree, target):
+def move_mount(tree: int, target: str) -> None:
     """Attach a detached tree. move_mount(2), Linux 5.2."""
     _check(
         _syscall(
@@ -96,7 +96,7 @@ def move_mount(tree, target):
     )
 
 
-def mount_setattr(tree, attributes, user_namespace=0):
+def mount_setattr(tree: int, attributes: int, user_namespace: int = 0) -> None:
     """Set attributes of a tree and all mounts in it. mount_setattr(2), Linux 5.12."""
     block = struct.pack("=4Q", attributes, 0, 0, user_namespace)
     flags = abi.AT_EMPTY_PATH | abi.AT_RECURSIVE
@@ -107,38 +107,38 @@ def mount_setattr(tree, attributes, user_namespace=0):
     )
 
 
-def pivot_root(new, old):
+def pivot_root(new: str, old: str) -> None:
     """pivot_root(2)."""
     number = abi.SYS_pivot_root[MACHINE]
     _check(_syscall(number, os.fsencode(new), os.fsencode(old)), "pivot_root", new)
 
 
-def prctl(option, argument=0, second=0):
+def prctl(option: int, argument: int = 0, second: int = 0) -> int:
     """prctl(2)."""
     arguments = [ctypes.c_ulong(v) for v in (argument, second, 0, 0)]
-    return _check(_libc.prctl(option, *arguments), "prctl", option)
+    return _check(_libc.prctl(option, *arguments), "prctl", str(option))
 
 
-def capset_empty():
+def capset_empty() -> None:
     """Empty the effective, permitted and inheritable sets. capset(2)."""
     header = struct.pack("=Ii", abi.LINUX_CAPABILITY_VERSION_3, 0)
     _check(_syscall(abi.SYS_capset[MACHINE], header, bytes(24)), "capset")
 
 
-def join_new_session_keyring():
+def join_new_session_keyring() -> None:
     """Leave the keyrings of the user's session behind. keyctl(2)."""
     number = abi.SYS_keyctl[MACHINE]
     _check(_syscall(number, abi.KEYCTL_JOIN_SESSION_KEYRING, None), "keyctl")
 
 
-def close_range(first, last):
+def close_range(first: int, last: int) -> None:
     """Close every descriptor from `first` to `last`. close_range(2), Linux 5.9."""
     if first <= last:
         arguments = [ctypes.c_uint(v) for v in (first, last, 0)]
         _check(_syscall(abi.SYS_close_range, *arguments), "close_range")
 
 
-def open_beneath(directory, path, flags, mode=0):
+def open_beneath(directory: int, path: str, flags: int, mode: int = 0) -> int:
     """Open below `directory`, through no link of any kind. openat2(2), Linux 5.6."""
     resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_SYMLINKS | abi.RESOLVE_NO_MAGICLINKS
     how = struct.pack("=3Q", flags | os.O_CLOEXEC, mode, resolve)
@@ -146,6 +146,6 @@ def open_beneath(directory, path, flags, mode=0):
     return _check(_syscall(abi.SYS_openat2, *arguments), "openat2", path)
 
 
-def syscall(number, *arguments):
+def syscall(number: int, *arguments: object) -> int:
     """Make a system call that has no wrapper here; the failure names its number."""
     return _check(_syscall(number, *arguments), f"syscall {number}")

@@ -9,10 +9,22 @@ import socket
 
 from cloche_launch import abi, calls, message, mounts, network, payload, privileges
 from cloche_launch.mirror import put
+from cloche_launch.plan import LaunchPlan
 from cloche_launch.sources import Sources
 
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
-def run(plan, channel, sources, stdio, seccomp_program):
+
+def run(
+    plan: LaunchPlan,
+    channel: socket.socket,
+    sources: "Sources | None",
+    stdio: list[int],
+    seccomp_program: bytes,
+) -> None:
     """Be pid 1 of the sandbox; never returns."""
     status = 125
     try:
@@ -26,7 +38,13 @@ def run(plan, channel, sources, stdio, seccomp_program):
         os._exit(status)
 
 
-def _live(plan, channel, sources, stdio, seccomp_program):
+def _live(
+    plan: LaunchPlan,
+    channel: socket.socket,
+    sources: "Sources | None",
+    stdio: list[int],
+    seccomp_program: bytes,
+) -> int:
     enter(plan, channel, sources)
     exec_read, exec_write = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
@@ -45,7 +63,7 @@ def _live(plan, channel, sources, stdio, seccomp_program):
     return _reap(plan, channel, child)
 
 
-def enter(plan, channel, sources):
+def enter(plan: LaunchPlan, channel: socket.socket, sources: "Sources | None") -> None:
     """Put up the barriers around this process, outermost first; numbers as in docs/threat-model.md."""
     calls.unshare(abi.CLONE_NEWCGROUP)  # (7) now that this process is in its own group
     privileges.become(
@@ -74,7 +92,7 @@ def enter(plan, channel, sources):
     privileges.no_new_privileges()  # (8)
 
 
-def _reap(plan, channel, child):
+def _reap(plan: LaunchPlan, channel: socket.socket, child: int) -> int:
     """Wait for the program, reap orphans, serve the host; give the status to end with."""
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -96,7 +114,7 @@ def _reap(plan, channel, child):
     return 125
 
 
-def _collect(child):
+def _collect(child: int) -> int | None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -109,7 +127,7 @@ def _collect(child):
             return code if code >= 0 else 128 - code
 
 
-def _serve(plan, channel, child):
+def _serve(plan: LaunchPlan, channel: socket.socket, child: int) -> bool:
     fields, descriptors = message.receive(channel)
     if fields is None:
         return False  # the host is gone
@@ -125,7 +143,7 @@ def _serve(plan, channel, child):
     return True
 
 
-def _hand_over(channel, family, count):
+def _hand_over(channel: socket.socket, family: int, count: int) -> None:
     """Give the host sockets of this network namespace, from which it connects in."""
     kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC
     made = [socket.socket(family, kind) for _ in range(count)]
@@ -136,12 +154,12 @@ def _hand_over(channel, family, count):
             each.close()
 
 
-def _tell(channel, fields):
+def _tell(channel: socket.socket, fields: "dict[str, Any]") -> None:
     with contextlib.suppress(OSError):
         message.send(channel, fields)
 
 
-def _lines(descriptor):
+def _lines(descriptor: int) -> "Iterator[dict[str, Any]]":
     """Yield what the program's own process reports until the exec closes the pipe."""
     text = b""
     while block := os.read(descriptor, 65_536):

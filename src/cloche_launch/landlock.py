@@ -32,7 +32,7 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 _TREES = ("/dev/pts", "/dev/shm")
 
 
-def abi():
+def abi() -> int:
     """Give the kernel's Landlock ABI; 0 when it has none or it is switched off."""
     try:
         return calls.syscall(_SYS_CREATE, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION)
@@ -42,7 +42,7 @@ def abi():
         raise
 
 
-def restrict(writable):
+def restrict(writable: list[str]) -> int:
     """Leave reading everywhere in this root and writing below `writable`; the ABI in force.
 
     Needs no_new_privs. A path of `writable` that is not there is an error: a
@@ -69,7 +69,7 @@ def restrict(writable):
     return version
 
 
-def handled_rights(version):
+def handled_rights(version: int) -> int:
     """Give the file rights that the ABI knows; what is handled and not allowed is refused."""
     rights = _ALL_OF_ABI_1
     for since, right in ((2, REFER), (3, TRUNCATE), (5, IOCTL_DEV)):
@@ -78,7 +78,7 @@ def handled_rights(version):
     return rights
 
 
-def _allow(ruleset, path, rights):
+def _allow(ruleset: int, path: str, rights: int) -> None:
     parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         if not os.path.isdir(path):

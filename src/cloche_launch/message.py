@@ -11,6 +11,10 @@ import array
 import json
 import socket
 
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from typing import Any
+
 LONGEST = 65_536
 MOST_DESCRIPTORS = 32
 
@@ -29,7 +33,11 @@ class OutOfOrder(ValueError):
     """A message came where it may not: the sender is not believed any more."""
 
 
-def send(channel, fields, descriptors=()):
+def send(
+    channel: socket.socket,
+    fields: "dict[str, Any]",
+    descriptors: "list[int] | tuple[int, ...]" = (),
+) -> None:
     """Send one message."""
     ancillary = []
     if descriptors:
@@ -38,7 +46,7 @@ def send(channel, fields, descriptors=()):
     channel.sendmsg([json.dumps(fields).encode()], ancillary)
 
 
-def receive(channel):
+def receive(channel: socket.socket) -> "tuple[dict[str, Any] | None, list[int]]":
     """Give (fields, descriptors), or (None, []) when the other side is gone."""
     space = socket.CMSG_SPACE(MOST_DESCRIPTORS * 4)
     data, ancillary, _, _ = channel.recvmsg(LONGEST, space, socket.MSG_CMSG_CLOEXEC)

@@ -8,7 +8,7 @@ _ROOT = "/project"
 _CHUNK = 1 << 20
 
 
-def put(path, descriptors):
+def put(path: str, descriptors: list[int]) -> str:
     """Write `path` below the project from a descriptor, or remove it without one; "" or the error.
 
     In place, so that a watcher of the file or its folder sees it. Through no
@@ -28,7 +28,7 @@ def put(path, descriptors):
     return ""
 
 
-def _write(root, path, source):
+def _write(root: int, path: str, source: int) -> None:
     _make_parents(root, path)
     target = calls.open_beneath(root, path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o644)
     try:
@@ -40,7 +40,7 @@ def _write(root, path, source):
         os.close(target)
 
 
-def _make_parents(root, path):
+def _make_parents(root: int, path: str) -> None:
     parts = path.split("/")[:-1]
     for count in range(1, len(parts) + 1):
         above, name = "/".join(parts[: count - 1]) or ".", parts[count - 1]
@@ -53,7 +53,7 @@ def _make_parents(root, path):
             os.close(directory)
 
 
-def _remove(root, path):
+def _remove(root: int, path: str) -> None:
     above, _, name = path.rpartition("/")
     directory = calls.open_beneath(root, above or ".", os.O_PATH | os.O_DIRECTORY)
     try:

@@ -3,7 +3,11 @@
 import os
 
 from cloche_launch import abi, calls
-from cloche_launch.sources import DEVICES
+from cloche_launch.sources import DEVICES, Sources
+
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 _BASE = "/tmp"  # covered by our own tmpfs, in our own mount namespace, before anything is made
 # Host-wide switches and views: read-only or hidden, also for one who could write them by owner.
@@ -34,7 +38,7 @@ class Root:
 
     __slots__ = ("_layers", "_root", "_sources")
 
-    def __init__(self, sources):
+    def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._layers = 0
         calls.mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
@@ -48,11 +52,11 @@ class Root:
             "tmpfs", self._root, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m"
         )
 
-    def apply(self, operation):
+    def apply(self, operation: "dict[str, Any]") -> None:
         """Do one operation of the plan."""
         _APPLY[operation["kind"]](self, operation)
 
-    def enter(self):
+    def enter(self) -> None:
         """Make the new root the only one, and read-only. pivot_root(2), the "." form."""
         os.chdir(self._root)
         calls.pivot_root(".", ".")
@@ -61,21 +65,21 @@ class Root:
         flags = abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY | abi.MS_NOSUID | abi.MS_NODEV
         calls.mount(None, "/", None, flags)
 
-    def _at(self, target):
+    def _at(self, target: str) -> str:
         return self._root + target
 
-    def _parent(self, target):
+    def _parent(self, target: str) -> None:
         os.makedirs(os.path.dirname(self._at(target)), mode=0o755, exist_ok=True)
 
-    def _bind(self, operation):
-        tree = self._sources.take(operation["source"])
-        if tree is None:
+    def _bind(self, operation: "dict[str, Any]") -> None:
+        if not self._sources.has(operation["source"]):
             return
+        tree = self._sources.take(operation["source"])
         attributes = _SAFE if operation["writable"] else _SAFE | abi.MOUNT_ATTR_RDONLY
         calls.mount_setattr(tree, attributes)
         self._attach(tree, operation["target"])
 
-    def _attach(self, tree, target):
+    def _attach(self, tree: int, target: str) -> None:
         self._parent(target)
         place = self._at(target)
         if os.path.isdir(f"/proc/self/fd/{tree}"):
@@ -85,7 +89,7 @@ class Root:
         calls.move_mount(tree, place)
         os.close(tree)
 
-    def _layer(self, path):
+    def _layer(self, path: str) -> str:
         """Attach a layer where the overlay can name it without a character to escape."""
         place = f"{_BASE}/layers/{self._layers}"
         self._layers += 1
@@ -96,7 +100,7 @@ class Root:
         os.close(tree)
         return place
 
-    def _overlay(self, operation):
+    def _overlay(self, operation: "dict[str, Any]") -> None:
         # Upper and work must be on one mount, or overlayfs refuses: their parent is attached.
         above = os.path.dirname(operation["upper"])
         upper_name = os.path.basename(operation["upper"])
@@ -112,24 +116,24 @@ class Root:
             "overlay", self._at(operation["target"]), "overlay", abi.MS_NOSUID | abi.MS_NODEV, data
         )
 
-    def _tmpfs(self, operation):
+    def _tmpfs(self, operation: "dict[str, Any]") -> None:
         place = self._at(operation["target"])
         os.makedirs(place, mode=0o755, exist_ok=True)
         data = f"size={operation['size_bytes']},nr_inodes={operation['inodes']},mode={operation['mode']:o}"
         calls.mount("tmpfs", place, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, data)
 
-    def _file(self, operation):
+    def _file(self, operation: "dict[str, Any]") -> None:
         self._parent(operation["target"])
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._at(operation["target"]), flags, 0o444)
         os.write(descriptor, operation["content"].encode())
         os.close(descriptor)
 
-    def _link(self, operation):
+    def _link(self, operation: "dict[str, Any]") -> None:
         self._parent(operation["target"])
         os.symlink(operation["to"], self._at(operation["target"]))
 
-    def _masked(self, operation):
+    def _masked(self, operation: "dict[str, Any]") -> None:
         place = self._at(operation["target"])
         if not os.path.lexists(place) or os.path.islink(place):
             return
@@ -142,7 +146,7 @@ class Root:
             calls.move_mount(tree, place)
             os.close(tree)
 
-    def _proc(self, operation):
+    def _proc(self, operation: "dict[str, Any]") -> None:
         place = self._at(operation["target"])
         os.makedirs(place, mode=0o555, exist_ok=True)
         calls.mount("proc", place, "proc", abi.MS_NOSUID | abi.MS_NODEV | abi.MS_NOEXEC)
@@ -154,7 +158,7 @@ class Root:
         for name in _PROC_MASKED:
             self._masked({"target": f"{operation['target']}/{name}"})
 
-    def _dev(self, operation):
+    def _dev(self, operation: "dict[str, Any]") -> None:
         place = self._at(operation["target"])
         os.makedirs(place, mode=0o755, exist_ok=True)
         calls.mount("tmpfs", place, "tmpfs", abi.MS_NOSUID | abi.MS_NOEXEC, "mode=0755,size=64k")

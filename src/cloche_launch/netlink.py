@@ -28,13 +28,13 @@ RT_TABLE_LOCAL, RTPROT_STATIC, RTN_LOCAL = 255, 4, 2
 RT_SCOPE_HOST, RT_SCOPE_UNIVERSE = 254, 0
 
 
-def attribute(kind, data=b""):
+def attribute(kind: int, data: bytes = b"") -> bytes:
     """Give one attribute, padded to four bytes."""
     length = 4 + len(data)
     return struct.pack("=HH", length, kind) + data + bytes(-length % 4)
 
 
-def nested(kind, *children):
+def nested(kind: int, *children: bytes) -> bytes:
     """Give an attribute that holds attributes."""
     return attribute(kind | NLA_F_NESTED, b"".join(children))
 
@@ -42,13 +42,13 @@ def nested(kind, *children):
 class Netlink:
     """A netlink socket that sends batches and waits for every acknowledgement."""
 
-    def __init__(self, protocol):
+    def __init__(self, protocol: int) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         self.socket = socket.socket(socket.AF_NETLINK, kind, protocol)
         self.socket.bind((0, 0))
         self._sequence = 1
 
-    def message(self, kind, flags, body):
+    def message(self, kind: int, flags: int, body: bytes) -> bytes:
         """Give one message, numbered."""
         self._sequence += 1
         header = struct.pack(
@@ -56,7 +56,7 @@ class Netlink:
         )
         return header + body
 
-    def transact(self, messages, acknowledgements):
+    def transact(self, messages: list[bytes], acknowledgements: int) -> None:
         """Send all in one datagram; raise OSError for the first refusal."""
         self.socket.send(b"".join(messages))
         received = 0
@@ -73,13 +73,13 @@ class Netlink:
                 offset += (length + 3) & ~3
 
 
-def link_up(netlink):
+def link_up(netlink: Netlink) -> bytes:
     """Bring loopback up; the kernel adds 127.0.0.1/8 and ::1 by itself."""
     body = struct.pack("=BxHiII", 0, 0, LOOPBACK, IFF_UP, IFF_UP)
     return netlink.message(RTM_NEWLINK, NLM_F_ACK, body)
 
 
-def add_address(netlink, address):
+def add_address(netlink: Netlink, address: str) -> bytes:
     """Give loopback one more IPv4 address."""
     packed = socket.inet_aton(address)
     body = struct.pack("=BBBBI", socket.AF_INET, 32, 0, 0, LOOPBACK)
@@ -87,7 +87,7 @@ def add_address(netlink, address):
     return netlink.message(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE, body)
 
 
-def route_everything_to_loopback(netlink, family, source=""):
+def route_everything_to_loopback(netlink: Netlink, family: int, source: str = "") -> bytes:
     """Make every destination of a family local, so that each attempt meets our rules.
 
     Without a preferred source, source and destination of a connection would

@@ -30,7 +30,7 @@ _NFULNL_CFG_CMD_BIND = b"\x01"
 _NFULNL_COPY_PACKET = 2
 
 
-def furnish(observed):
+def furnish(observed: bool) -> tuple[list[tuple[str, socket.socket]], str]:
     """Give ([(name, socket)], level): what the host serves, and how far the rules go.
 
     Runs inside the new namespace with every capability over it. Levels: "bare"
@@ -60,7 +60,7 @@ def furnish(observed):
     return sockets, level
 
 
-def _refusals():
+def _refusals() -> socket.socket:
     """Load the rules, and give the socket on which each refused packet is heard."""
     rules = Netlink(NETLINK_NETFILTER)
     nftables.load(rules, TRANSPARENT_PORT)
@@ -76,7 +76,7 @@ def _refusals():
     return rules.socket
 
 
-def _listeners():
+def _listeners() -> list[tuple[str, socket.socket]]:
     return [
         ("proxy", _listen(socket.AF_INET, "127.0.0.1", PROXY_PORT)),
         ("tcp4", _listen(socket.AF_INET, "127.0.0.1", TRANSPARENT_PORT)),
@@ -86,13 +86,13 @@ def _listeners():
     ]
 
 
-def _listen(family, address, port):
+def _listen(family: int, address: str, port: int) -> socket.socket:
     listener = _bound(family, socket.SOCK_STREAM, address, port)
     listener.listen(_BACKLOG)
     return listener
 
 
-def _bound(family, kind, address, port):
+def _bound(family: int, kind: int, address: str, port: int) -> socket.socket:
     made = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     if kind == socket.SOCK_STREAM:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

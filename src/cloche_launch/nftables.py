@@ -9,7 +9,14 @@ Sources: linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h.
 
 import struct
 
-from cloche_launch.netlink import NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, attribute, nested
+from cloche_launch.netlink import (
+    NLM_F_ACK,
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    Netlink,
+    attribute,
+    nested,
+)
 
 NFPROTO_INET = 1
 _SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
@@ -27,30 +34,30 @@ _HOOK_INPUT, _HOOK_OUTPUT = 1, 3
 LOG_GROUP = 5
 
 
-def _be32(number):
+def _be32(number: int) -> bytes:
     return struct.pack(">I", number)
 
 
-def _expression(name, *attributes):
+def _expression(name: str, *attributes: bytes) -> bytes:
     return nested(1, attribute(1, name.encode() + b"\0"), nested(2, *attributes))
 
 
-def _meta(key):
+def _meta(key: int) -> bytes:
     return _expression("meta", attribute(2, _be32(key)), attribute(1, _be32(1)))
 
 
-def _equals(data):
+def _equals(data: bytes) -> bytes:
     return _expression(
         "cmp", attribute(1, _be32(1)), attribute(2, _be32(0)), nested(3, attribute(1, data))
     )
 
 
-def _payload(base, offset, length):
+def _payload(base: int, offset: int, length: int) -> bytes:
     fields = ((1, 1), (2, base), (3, offset), (4, length))
     return _expression("payload", *(attribute(kind, _be32(value)) for kind, value in fields))
 
 
-def _masked(mask):
+def _masked(mask: bytes) -> bytes:
     """Keep only the bits of `mask` of the loaded bytes."""
     return _expression(
         "bitwise",
@@ -62,13 +69,13 @@ def _masked(mask):
     )
 
 
-def _accept():
+def _accept() -> bytes:
     return _expression(
         "immediate", attribute(1, _be32(0)), nested(2, nested(2, attribute(1, _be32(_ACCEPT))))
     )
 
 
-def _redirect(port):
+def _redirect(port: int) -> bytes:
     load = _expression(
         "immediate",
         attribute(1, _be32(1)),
@@ -78,23 +85,23 @@ def _redirect(port):
     return load + _expression("redir", attribute(1, _be32(1)), attribute(3, _be32(2)))
 
 
-def _log():
+def _log() -> bytes:
     return _expression("log", attribute(1, struct.pack(">H", LOG_GROUP)), attribute(3, _be32(128)))
 
 
-def _reject(kind, code):
+def _reject(kind: int, code: int) -> bytes:
     return _expression("reject", attribute(1, _be32(kind)), attribute(2, bytes([code])))
 
 
-def _is(key, value):
+def _is(key: int, value: bytes) -> bytes:
     return _meta(key) + _equals(value)
 
 
-def _to_port_53(protocol):
+def _to_port_53(protocol: bytes) -> bytes:
     return _is(_META_L4PROTO, protocol) + _payload(_TRANSPORT_HEADER, 2, 2) + _equals(b"\0\x35")
 
 
-def chains(transparent_port):
+def chains(transparent_port: int) -> tuple[tuple[str, str, int, int, tuple[bytes, ...]], ...]:
     """Give (name, type, hook, priority, rules) of the two chains."""
     synthetic = (  # 198.18.0.0/15, where our resolver puts the names that are allowed
         _is(_META_NFPROTO, _IPV4)
@@ -129,14 +136,14 @@ def chains(transparent_port):
     )
 
 
-def load(netlink, transparent_port):
+def load(netlink: Netlink, transparent_port: int) -> None:
     """Load the ruleset in one batch: all of it or nothing. Raises OSError."""
     generic = struct.pack("=BBH", NFPROTO_INET, 0, 0)
     boundary = struct.pack(">BBH", 0, 0, _SUBSYSTEM)
     messages = [netlink.message(_BATCH_BEGIN, 0, boundary)]
     count = 0
 
-    def add(kind, flags, *attributes):
+    def add(kind: int, flags: int, *attributes: bytes) -> None:
         nonlocal count
         count += 1
         body = generic + b"".join(attributes)

@@ -5,7 +5,7 @@ x86_64: arch/x86/entry/syscalls/syscall_64.tbl; aarch64: include/uapi/asm-generi
 """
 
 
-def _table(text):
+def _table(text: str) -> dict[str, int]:
     words = text.split()
     return {name: int(number) for name, number in zip(words[::2], words[1::2], strict=True)}
 

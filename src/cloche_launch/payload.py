@@ -5,9 +5,14 @@ import json
 import os
 
 from cloche_launch import calls, landlock, privileges, seccomp
+from cloche_launch.plan import LaunchPlan
+
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 
-def start(plan, stdio, seccomp_program, report):
+def start(plan: LaunchPlan, stdio: list[int], seccomp_program: bytes, report: int) -> None:
     """Confine this process and become the program; never returns. `report` closes with the exec."""
     try:
         environment = {os.fsencode(k): os.fsencode(v) for k, v in plan.env.items()}
@@ -24,7 +29,7 @@ def start(plan, stdio, seccomp_program, report):
         os._exit(127)
 
 
-def confine(plan, stdio, report):
+def confine(plan: LaunchPlan, stdio: list[int], report: int) -> int:
     """Put up the inner barriers; the Landlock ABI in force. Order is load-bearing: docs/threat-model.md."""
     os.setsid()  # (13) no terminal of the user's, so none to type into
     calls.join_new_session_keyring()  # (13)
@@ -39,7 +44,7 @@ def confine(plan, stdio, report):
     return abi
 
 
-def _place(stdio, report):
+def _place(stdio: list[int], report: int) -> int:
     """Put the streams at 0, 1, 2 and close everything but `report`."""
     for number, descriptor in enumerate(stdio):
         os.dup2(descriptor, number, inheritable=True)
@@ -48,7 +53,7 @@ def _place(stdio, report):
     return report
 
 
-def _find(name, path):
+def _find(name: str, path: str) -> str:
     """Find a program as a shell would; the last refusal is the one reported."""
     if "/" in name:
         return name
@@ -60,5 +65,5 @@ def _find(name, path):
     raise refusal
 
 
-def _tell(report, fields):
+def _tell(report: int, fields: "dict[str, Any]") -> None:
     os.write(report, json.dumps(fields).encode() + b"\n")

@@ -2,6 +2,10 @@
 
 import json
 
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from typing import Any
+
 VERSION = 1
 
 
@@ -12,24 +16,22 @@ class PlanRefused(ValueError):
 class LaunchPlan:
     """One sandbox to make: attributes are the document's keys, each of the stated type."""
 
-    __slots__ = (
-        "argv",
-        "cwd",
-        "env",
-        "file_bytes",
-        "host_gid",
-        "host_uid",
-        "inbound",
-        "inside_gid",
-        "inside_uid",
-        "landlock",
-        "mirror",
-        "mounts",
-        "observed",
-        "open_files",
-        "procs_files",
-        "writable",
-    )
+    argv: list[str]
+    cwd: str
+    env: dict[str, str]
+    file_bytes: int
+    host_gid: int
+    host_uid: int
+    inbound: bool
+    inside_gid: int
+    inside_uid: int
+    landlock: bool
+    mirror: bool
+    mounts: "list[dict[str, Any]]"
+    observed: bool
+    open_files: int
+    procs_files: list[str]
+    writable: list[str]
 
 
 _TYPES = {
@@ -51,7 +53,7 @@ _TYPES = {
     "writable": list,
 }
 
-OPERATIONS = {
+OPERATIONS: dict[str, dict[str, type]] = {
     "bind": {"source": str, "target": str, "writable": bool, "optional": bool, "of_user": bool},
     "overlay": {"lowers": list, "upper": str, "work": str, "target": str},
     "tmpfs": {"target": str, "size_bytes": int, "inodes": int, "mode": int},
@@ -63,7 +65,7 @@ OPERATIONS = {
 }
 
 
-def decode(document):
+def decode(document: bytes) -> LaunchPlan:
     """Read a plan; raise PlanRefused for anything missing, unknown or of another type."""
     try:
         fields = json.loads(document)
@@ -80,8 +82,8 @@ def decode(document):
     return plan
 
 
-def _check_operation(operation):
-    if not isinstance(operation, dict) or operation.get("kind") not in OPERATIONS:
+def _check_operation(operation: "Any") -> None:
+    if type(operation) is not dict or operation.get("kind") not in OPERATIONS:
         raise PlanRefused(f"unknown mount operation {str(operation)[:80]}")
     rest = {key: value for key, value in operation.items() if key != "kind"}
     _check(rest, OPERATIONS[operation["kind"]], operation["kind"])
@@ -90,7 +92,7 @@ def _check_operation(operation):
         raise PlanRefused(f"mount target {target!r} is not absolute")
 
 
-def _check(fields, types, what):
+def _check(fields: "dict[str, Any]", types: dict[str, type], what: str) -> None:
     if set(fields) != set(types):
         odd = sorted(set(fields) ^ set(types))
         raise PlanRefused(f"{what}: keys missing or unknown: {', '.join(odd)}")

@@ -7,7 +7,7 @@ import resource
 from cloche_launch import abi, calls
 
 
-def become(uid, gid):
+def become(uid: int, gid: int) -> None:
     """Take the sandbox's own user and group, and no other group where the kernel lets us."""
     with contextlib.suppress(PermissionError):
         # An unprivileged user namespace may not drop groups (user_namespaces(7)): they stay, unmapped.
@@ -16,7 +16,7 @@ def become(uid, gid):
     os.setresuid(uid, uid, uid)
 
 
-def drop_capabilities():
+def drop_capabilities() -> None:
     """Empty the bounding, ambient and process sets: none can come back. capabilities(7)."""
     for capability in range(abi.CAP_LAST + 1):
         try:
@@ -27,12 +27,12 @@ def drop_capabilities():
     calls.capset_empty()
 
 
-def no_new_privileges():
+def no_new_privileges() -> None:
     """Make setuid files and file capabilities powerless, for this process and all it starts."""
     calls.prctl(abi.PR_SET_NO_NEW_PRIVS, 1)
 
 
-def limit(open_files, file_bytes):
+def limit(open_files: int, file_bytes: int) -> None:
     """Set the resource limits. Never RLIMIT_AS: V8 and wasm reserve address space they do not use."""
     resource.setrlimit(resource.RLIMIT_NOFILE, _within(resource.RLIMIT_NOFILE, open_files))
     resource.setrlimit(resource.RLIMIT_FSIZE, _within(resource.RLIMIT_FSIZE, file_bytes))
@@ -41,7 +41,7 @@ def limit(open_files, file_bytes):
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
 
 
-def _within(which, wanted):
+def _within(which: int, wanted: int) -> tuple[int, int]:
     """Give both limits as `wanted`, or as the hard limit where that is lower."""
     hard = resource.getrlimit(which)[1]
     value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

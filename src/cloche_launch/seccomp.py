@@ -9,6 +9,10 @@ import errno
 from cloche_launch import bpf, calls, profile
 from cloche_launch.numbers import TABLES
 
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 RET_KILL_PROCESS = 0x8000_0000
 RET_ERRNO = 0x0005_0000
 RET_ALLOW = 0x7FFF_0000
@@ -22,7 +26,7 @@ _EPERM = RET_ERRNO | errno.EPERM
 _ENOSYS = RET_ERRNO | errno.ENOSYS
 
 
-def compile_profile(architecture):
+def compile_profile(architecture: str) -> bytes:
     """Give the filter for a machine name of uname(2). Raises KeyError for one we have no table of."""
     numbers = TABLES[architecture]
     program = bpf.Program()
@@ -45,7 +49,7 @@ def compile_profile(architecture):
     return program.assemble()
 
 
-def install(program):
+def install(program: bytes) -> None:
     """Put the filter on this process and all it starts. Needs no_new_privs. Raises SyscallFailed."""
     filters = ctypes.create_string_buffer(program, len(program))
 
@@ -56,11 +60,11 @@ def install(program):
     calls.syscall(_SYS_SECCOMP[calls.MACHINE], SET_MODE_FILTER, 0, ctypes.byref(block))
 
 
-def _names():
+def _names() -> list[str]:
     return [name for group in profile.ALLOWED.values() for name in group.split()]
 
 
-def _ranges(program, numbers, answer):
+def _ranges(program: bpf.Program, numbers: set[int], answer: int) -> None:
     """Answer for each run of consecutive numbers; the word holds the number and stays."""
     for first, last in _runs(sorted(numbers)):
         yes, no = f"yes-{answer}-{first}", f"no-{answer}-{first}"
@@ -71,8 +75,8 @@ def _ranges(program, numbers, answer):
         program.label(no)
 
 
-def _runs(numbers):
-    runs = []
+def _runs(numbers: list[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
@@ -81,7 +85,7 @@ def _runs(numbers):
     return runs
 
 
-def _rules(program, numbers):
+def _rules(program: bpf.Program, numbers: dict[str, int]) -> None:
     """Judge the calls whose arguments matter. Each rule answers; others go on with the number."""
     for name, rule in (
         ("clone", _clone),
@@ -97,7 +101,7 @@ def _rules(program, numbers):
         program.load(bpf.NUMBER)
 
 
-def _clone(program):
+def _clone(program: bpf.Program) -> None:
     program.load(bpf.argument_low(0))
     program.jump(bpf.JMP_JSET_K, profile.CLONE_NAMESPACES, "clone-no", "clone-yes")
     program.label("clone-no")
@@ -106,7 +110,7 @@ def _clone(program):
     program.answer(RET_ALLOW)
 
 
-def _socket(program):
+def _socket(program: bpf.Program) -> None:
     program.load(bpf.argument_low(1))
     program.mask(profile.SOCKET_TYPE_MASK)
     for kind in profile.SOCKET_TYPES:
@@ -136,7 +140,7 @@ def _socket(program):
     program.answer(RET_ALLOW)
 
 
-def _ioctl(program):
+def _ioctl(program: bpf.Program) -> None:
     # The kernel looks at the low 32 bits only; so do we, or 0x1_0000_5412 passes (CVE-2019-10063).
     program.load(bpf.argument_low(1))
     for request in profile.REFUSED_IOCTLS:
@@ -146,15 +150,15 @@ def _ioctl(program):
     program.answer(_EPERM)
 
 
-def _prctl(program):
+def _prctl(program: bpf.Program) -> None:
     _one_of(program, "prctl", profile.ALLOWED_PRCTLS)
 
 
-def _personality(program):
+def _personality(program: bpf.Program) -> None:
     _one_of(program, "personality", profile.ALLOWED_PERSONALITIES)
 
 
-def _one_of(program, name, values):
+def _one_of(program: bpf.Program, name: str, values: "Iterable[int]") -> None:
     program.load(bpf.argument_low(0))
     for value in values:
         program.jump(bpf.JMP_JEQ_K, value, f"{name}-yes")
@@ -163,6 +167,6 @@ def _one_of(program, name, values):
     program.answer(RET_ALLOW)
 
 
-def not_there():
+def not_there() -> tuple[str, ...]:
     """Name the calls that are answered as if the kernel were older: they meet the last line."""
     return tuple(profile.NOT_THERE)

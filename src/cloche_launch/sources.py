@@ -9,6 +9,7 @@ import errno
 import os
 
 from cloche_launch import abi, calls
+from cloche_launch.plan import LaunchPlan
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
@@ -22,10 +23,10 @@ class Sources:
 
     __slots__ = ("_namespaces", "_plan", "_trees")
 
-    def __init__(self, plan, namespaces=None):
+    def __init__(self, plan: LaunchPlan, namespaces: "MappingNamespaces | None" = None) -> None:
         self._plan = plan
         self._namespaces = namespaces
-        self._trees = {}
+        self._trees: dict[str, list[int]] = {}
         for operation in plan.mounts:
             if operation["kind"] == "bind":
                 mapped = operation["of_user"] or operation["writable"]
@@ -38,18 +39,22 @@ class Sources:
                 for name in DEVICES:
                     self._open(f"/dev/{name}", False, False)
 
-    def take(self, path):
-        """Give the next descriptor for `path`, or None when an optional source is not there."""
-        return self._trees[path].pop() if self._trees.get(path) else None
+    def has(self, path: str) -> bool:
+        """Tell whether a descriptor for `path` is left; an optional source may not be there."""
+        return bool(self._trees.get(path))
 
-    def close(self):
+    def take(self, path: str) -> int:
+        """Give the next descriptor for `path`; the taker closes it."""
+        return self._trees[path].pop()
+
+    def close(self) -> None:
         """Close what was not taken."""
         for trees in self._trees.values():
             for tree in trees:
                 os.close(tree)
         self._trees = {}
 
-    def _open(self, path, mapped, optional):
+    def _open(self, path: str, mapped: bool, optional: bool) -> None:
         try:
             tree = calls.open_tree(path)
         except calls.SyscallFailed as error:
@@ -69,10 +74,10 @@ class MappingNamespaces:
 
     __slots__ = ("_known",)
 
-    def __init__(self):
-        self._known = {}
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[int, int], int, int], int] = {}
 
-    def get(self, owner, host_uid, host_gid):
+    def get(self, owner: tuple[int, int], host_uid: int, host_gid: int) -> int:
         """Give a descriptor of the namespace that shows `owner`'s files as `host_uid`'s."""
         key = (owner, host_uid, host_gid)
         if key not in self._known:
@@ -82,7 +87,7 @@ class MappingNamespaces:
         return self._known[key]
 
 
-def _make(owner, host_uid, host_gid):
+def _make(owner: tuple[int, int], host_uid: int, host_gid: int) -> int:
     gate_read, gate_write = os.pipe()
     pid, pidfd = calls.clone3(abi.CLONE_NEWUSER)
     if pid == 0:
@@ -100,7 +105,7 @@ def _make(owner, host_uid, host_gid):
         os.close(pidfd)
 
 
-def write_map(pid, name, inside, outside):
+def write_map(pid: int, name: str, inside: int, outside: int) -> None:
     """Write a one-line mapping of user_namespaces(7)."""
     descriptor = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
     try:

@@ -13,7 +13,7 @@ import signal
 import socket
 
 from cloche_launch import abi, calls, init, message, seccomp
-from cloche_launch.plan import PlanRefused, decode
+from cloche_launch.plan import LaunchPlan, PlanRefused, decode
 from cloche_launch.sources import MappingNamespaces, Sources, write_map
 
 _NAMESPACES = (
@@ -26,7 +26,7 @@ _NAMESPACES = (
 )
 
 
-def serve(descriptor):
+def serve(descriptor: int) -> int:
     """Answer the host on `descriptor` until it is gone; then nothing of ours is left."""
     host = socket.socket(fileno=descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the host's to handle
@@ -40,16 +40,16 @@ def serve(descriptor):
 class Zygote:
     """Requests in, sandboxes out."""
 
-    def __init__(self, host, seccomp_program):
+    def __init__(self, host: socket.socket, seccomp_program: bytes) -> None:
         self._host = host
         self._seccomp = seccomp_program
         self._is_root = os.geteuid() == 0
         self._namespaces = MappingNamespaces()
-        self._children = {}
+        self._children: dict[int, int] = {}
         self._poll = select.poll()
         self._poll.register(host.fileno(), select.POLLIN)
 
-    def run(self):
+    def run(self) -> None:
         """Serve until the host's end of the socket closes, also by its death."""
         while True:
             for descriptor, _ in self._poll.poll():
@@ -59,7 +59,7 @@ class Zygote:
                     self._end_all()
                     return
 
-    def _answer(self):
+    def _answer(self) -> bool:
         fields, descriptors = message.receive(self._host)
         if fields is None:
             return False
@@ -75,7 +75,7 @@ class Zygote:
                 os.close(descriptor)
         return True
 
-    def _spawn(self, descriptors):
+    def _spawn(self, descriptors: list[int]) -> tuple[int, int]:
         document, channel, *stdio = descriptors
         plan = decode(os.pread(document, os.fstat(document).st_size, 0))
         sources = Sources(plan, self._namespaces) if self._is_root else None
@@ -96,7 +96,14 @@ class Zygote:
                 sources.close()
         return pid, pidfd
 
-    def _be_init(self, plan, channel, sources, stdio, gate):
+    def _be_init(
+        self,
+        plan: LaunchPlan,
+        channel: int,
+        sources: "Sources | None",
+        stdio: list[int],
+        gate: int,
+    ) -> None:
         # Without the byte the parent failed or died: the barriers are not complete.
         if os.read(gate, 1) != b"+":
             os._exit(125)
@@ -109,7 +116,7 @@ class Zygote:
             self._seccomp,
         )
 
-    def _admit(self, plan, pid, pidfd):
+    def _admit(self, plan: LaunchPlan, pid: int, pidfd: int) -> None:
         """Write the maps and put init into its control groups, before it does anything."""
         try:
             write_map(pid, "uid_map", plan.inside_uid, plan.host_uid)
@@ -122,14 +129,14 @@ class Zygote:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             raise
 
-    def _reap(self, pidfd):
+    def _reap(self, pidfd: int) -> None:
         pid = self._children.pop(pidfd)
         self._poll.unregister(pidfd)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
         os.close(pidfd)
 
-    def _end_all(self):
+    def _end_all(self) -> None:
         for pidfd, pid in self._children.items():
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -137,7 +144,7 @@ class Zygote:
                 os.waitpid(pid, 0)
 
 
-def _write(path, content):
+def _write(path: str, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, content)

@@ -2,12 +2,21 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 
 from cloche.policy.document import Node, Place
 from cloche.policy.errors import PolicyInvalid
 from cloche.policy.schema import Policy, read_policy
+
+
+class _Mark(Protocol):
+    """A place as both of the library's parsers give it; lines and columns count from 0."""
+
+    line: int
+    column: int
+
 
 _LARGEST = 256 * 1024
 _DEEPEST = 32
@@ -55,7 +64,9 @@ def parse(content: bytes, name: str) -> Node:
     return _node(root, name, 0)
 
 
-def _place(name: str, mark: yaml.Mark) -> Place:
+def _place(name: str, mark: _Mark | None) -> Place:
+    if mark is None:
+        return Place(name, 1, 1)
     return Place(name, mark.line + 1, mark.column + 1)
 
 
@@ -89,7 +100,7 @@ def _scalar(node: yaml.Node, place: Place) -> str | int | float | bool | None:
     if node.tag not in tuple(f"tag:yaml.org,2002:{kind}" for kind in kinds):
         raise PolicyInvalid((f"{place}: {node.tag.rpartition(':')[2]} values are not accepted",))
     try:
-        value = yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]
+        value = yaml.SafeLoader("").construct_object(node)
     except (ValueError, yaml.YAMLError) as error:
         raise PolicyInvalid((f"{place}: {node.value[:40]!r} cannot be read",)) from error
     if value is None or isinstance(value, str | int | float | bool):

@@ -106,7 +106,9 @@ class Reader:
         for number, item in enumerate(node.value):
             rule = f"{name}[{number}]"
             self.lines[rule] = item.place.line
-            keys = self.mapping(item, rule, required=("host",), optional=("ports", "trusted_addresses"))
+            keys = self.mapping(
+                item, rule, required=("host",), optional=("ports", "trusted_addresses")
+            )
             ports = self._ports(keys.get("ports"), rule)
             trusted = self.texts(keys.get("trusted_addresses"), f"{rule}.trusted_addresses")
             try:

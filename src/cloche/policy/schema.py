@@ -84,14 +84,29 @@ def read_policy(document: Node) -> Policy:
     top = reader.mapping(
         document,
         "policy",
-        required=("version", "shell_execution", "file_access", "network", "limits", "commit", "sandbox"),
+        required=(
+            "version",
+            "shell_execution",
+            "file_access",
+            "network",
+            "limits",
+            "commit",
+            "sandbox",
+        ),
     )
     reader.constant(top.get("version"), "version", 1)
+    files = reader.mapping(
+        top.get("file_access"), "file_access", required=("read", "write", "delete")
+    )
+    network = reader.mapping(top.get("network"), "network", required=("registries", "allow"))
     policy = Policy(
         source=document.place.file,
         execute=_execute(reader, top.get("shell_execution")),
-        **_files(reader, top.get("file_access")),
-        **_network(reader, top.get("network")),
+        read=_files(reader, files, "read"),
+        write=_files(reader, files, "write"),
+        delete=_files(reader, files, "delete"),
+        allows_registries=reader.truth(network.get("registries"), "network.registries"),
+        hosts=reader.hosts(network.get("allow"), "network.allow"),
         limits=_limits(reader, top.get("limits")),
         commit=_commit(reader, top.get("commit")),
         required=reader.features(top.get("sandbox")),
@@ -115,25 +130,13 @@ def _execute(reader: Reader, node: Node | None) -> ExecuteRules:
     )
 
 
-def _files(reader: Reader, node: Node | None) -> dict[str, FileRules]:
-    fields = reader.mapping(node, "file_access", required=("read", "write", "delete"))
-    rules = {}
-    for name in ("read", "write", "delete"):
-        where = f"file_access.{name}"
-        lists = reader.mapping(fields.get(name), where, required=("allow", "deny"))
-        rules[name] = FileRules(
-            allow=reader.globs(lists.get("allow"), f"{where}.allow"),
-            deny=reader.globs(lists.get("deny"), f"{where}.deny"),
-        )
-    return rules
-
-
-def _network(reader: Reader, node: Node | None) -> dict[str, object]:
-    fields = reader.mapping(node, "network", required=("registries", "allow"))
-    return {
-        "allows_registries": reader.truth(fields.get("registries"), "network.registries"),
-        "hosts": reader.hosts(fields.get("allow"), "network.allow"),
-    }
+def _files(reader: Reader, nodes: Mapping[str, Node], name: str) -> FileRules:
+    where = f"file_access.{name}"
+    lists = reader.mapping(nodes.get(name), where, required=("allow", "deny"))
+    return FileRules(
+        allow=reader.globs(lists.get("allow"), f"{where}.allow"),
+        deny=reader.globs(lists.get("deny"), f"{where}.deny"),
+    )
 
 
 def _limits(reader: Reader, node: Node | None) -> dict[str, Limits]:

@@ -28,6 +28,7 @@ class PlainProvider:
     def detect(self, view: ProjectView) -> Detection | None:
         """Recognise nothing: this provider is chosen, never found."""
         del view
+        return None
 
     def templates(self) -> tuple[Template, ...]:
         """Offer nothing."""
@@ -36,6 +37,7 @@ class PlainProvider:
     def discovery(self, facts: HostFacts) -> Step | None:
         """Have no registry."""
         del facts
+        return None
 
     def read_discovery(self, output: bytes) -> RegistryFacts:
         """Have no registry."""
@@ -88,6 +90,7 @@ class PlainProvider:
     def cached(self, cache: str, path: str) -> CacheEntry | None:
         """Keep nothing."""
         del cache, path
+        return None
 
     def _refuse_verb(self, verb: str, view: ProjectView, facts: HostFacts) -> NoReturn:
         del view, facts

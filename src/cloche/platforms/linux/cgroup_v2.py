@@ -71,7 +71,7 @@ class GroupV2:
         except OSError:
             self.remove()
             raise
-        self.procs_files = (str(self._path / "cgroup.procs"),)
+        self.procs_files: tuple[str, ...] = (str(self._path / "cgroup.procs"),)
 
     def _quota(self) -> int:
         return self._limits.cpu_percent * _PERIOD // 100

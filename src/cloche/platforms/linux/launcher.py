@@ -80,9 +80,14 @@ def _program() -> str:
 
 async def _readable(channel: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(channel, lambda: ready.done() or ready.set_result(None))
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(channel, _settle, ready)
     try:
         await ready
     finally:
         loop.remove_reader(channel)
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
