@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloche.model.grant import Grant
-from cloche.model.step import Net
+from cloche.model.step import Net, Source
 from cloche.sandbox.environ import HOME, TEMPORARY, clean_environment
 from cloche.sandbox.errors import CannotConfine
 from cloche.sandbox.features import Feature, Features, Need, Support
@@ -66,8 +66,14 @@ def plan_sandbox(grant: Grant, around: Surroundings) -> SandboxPlan:
     needs = _needs(grant)
     _check_features(needs, around.features)
     fetching = step.net in (Net.REGISTRY, Net.HOSTS)
+    # A tool that tells how it is configured must see all of it, the administrator's part too.
+    configured = any(mount.source is Source.USER_CONFIG for mount in step.mounts)
     operations = [
-        *system_mounts(around.host, memory_bytes=grant.limits.memory_bytes, trust_roots=fetching),
+        *system_mounts(
+            around.host,
+            memory_bytes=grant.limits.memory_bytes,
+            trust_roots=fetching or configured,
+        ),
         *(_tool_mount(tool) for tool in around.tools if not tool.is_system),
         *around.commands,
         *around.places,
