@@ -1,1 +1,1 @@
-"""TO BE WRITTEN BY THE ROOM OWNER."""
+"""What comes out: a package that says what is in it, and can be checked by anybody."""
