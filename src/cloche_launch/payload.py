@@ -34,7 +34,7 @@ def confine(plan: LaunchPlan, stdio: list[int], report: int) -> int:
     os.setsid()  # (13) no terminal of the user's, so none to type into
     calls.join_new_session_keyring()  # (13)
     kept = _place(stdio, report)  # (14) three standard streams and the report pipe, nothing else
-    privileges.limit(plan.open_files, plan.file_bytes)  # (10)
+    privileges.limit(plan.open_files, plan.file_bytes, plan.processes)  # (10)
     os.umask(0o022)
     os.chdir(plan.cwd)
     privileges.drop_capabilities()  # (9)

@@ -30,6 +30,7 @@ class LaunchPlan:
     mounts: "list[dict[str, Any]]"
     observed: bool
     open_files: int
+    processes: int
     procs_files: list[str]
     writable: list[str]
 
@@ -49,6 +50,7 @@ _TYPES = {
     "mounts": list,
     "observed": bool,
     "open_files": int,
+    "processes": int,
     "procs_files": list,
     "writable": list,
 }

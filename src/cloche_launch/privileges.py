@@ -32,10 +32,12 @@ def no_new_privileges() -> None:
     calls.prctl(abi.PR_SET_NO_NEW_PRIVS, 1)
 
 
-def limit(open_files: int, file_bytes: int) -> None:
+def limit(open_files: int, file_bytes: int, processes: int) -> None:
     """Set the resource limits. Never RLIMIT_AS: V8 and wasm reserve address space they do not use."""
     resource.setrlimit(resource.RLIMIT_NOFILE, _within(resource.RLIMIT_NOFILE, open_files))
     resource.setrlimit(resource.RLIMIT_FSIZE, _within(resource.RLIMIT_FSIZE, file_bytes))
+    # Counted in this user namespace alone (Linux 5.14), so that no other sandbox's count; one for init.
+    resource.setrlimit(resource.RLIMIT_NPROC, _within(resource.RLIMIT_NPROC, processes + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_MEMLOCK, _within(resource.RLIMIT_MEMLOCK, 8 << 20))
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))

@@ -41,6 +41,7 @@ def encode(
             "mounts": [_operation(operation) for operation in plan.mounts],
             "observed": plan.network.observed,
             "open_files": plan.limits.open_files,
+            "processes": plan.limits.processes,
             "procs_files": list(procs_files),
             "writable": list(plan.writable),
         },

@@ -31,10 +31,11 @@ class Watcher:
     def findings(self) -> tuple[Finding, ...]:
         """See Group."""
         why = "no control group: a watcher counts four times a second and kills"
+        few = "no control group: RLIMIT_NPROC of the sandbox's own user namespace, and the watcher"
         none = "no control group: the processor is shared fairly, not limited"
         return (
             Finding(feature=Feature.MEMORY_LIMIT, support=Support.PARTIAL, why=why, mend=_MEND),
-            Finding(feature=Feature.PROCESS_LIMIT, support=Support.PARTIAL, why=why, mend=_MEND),
+            Finding(feature=Feature.PROCESS_LIMIT, support=Support.PARTIAL, why=few, mend=_MEND),
             Finding(feature=Feature.CPU_LIMIT, support=Support.NONE, why=none, mend=_MEND),
         )
 
@@ -72,9 +73,9 @@ class Watcher:
 
 def verdict(memory_bytes: int, processes: int, limits: Limits) -> str:
     """Name the limit that is exceeded, "" when none is."""
-    if memory_bytes > limits.memory_bytes:
-        return "memory_bytes"
-    return "processes" if processes > limits.processes else ""
+    if processes >= limits.processes:
+        return "processes"
+    return "memory_bytes" if memory_bytes > limits.memory_bytes else ""
 
 
 def sample(pid: int) -> tuple[int, int, float]:

@@ -1,0 +1,85 @@
+"""Runs one command in a real sandbox and prints what happened as JSON: the tests' way in.
+
+    python tests/contain/jail.py '{"argv": ["true"], ...}'
+
+A program of its own, so that the same attack can be started by root and by an
+ordinary user.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cloche.model.limits import LIMIT_CLASSES
+from cloche.platforms.linux.host import read_host_system
+from cloche.platforms.linux.spawn import LinuxPlatform
+from cloche.sandbox.layout import system_mounts
+from cloche.sandbox.mounts import Overlay, ordered
+from cloche.sandbox.plan import NetworkPlan, SandboxPlan
+
+
+def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
+    for name in ("base", "tx/up", "tx/work"):
+        (stage / name).mkdir(parents=True, exist_ok=True)
+    for name, content in request.get("files", {}).items():
+        (stage / "base" / name).write_text(content)
+    limits = replace(LIMIT_CLASSES["tool"], **request.get("limits", {}))
+    overlay = Overlay(
+        lowers=(str(stage / "base"),),
+        upper=str(stage / "tx/up"),
+        work=str(stage / "tx/work"),
+        target="/project",
+    )
+    system = system_mounts(read_host_system(), memory_bytes=limits.memory_bytes, trust_roots=False)
+    return SandboxPlan(
+        step="test",
+        argv=tuple(request["argv"]),
+        env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/home/user", "LANG": "C.UTF-8"},
+        cwd="/project",
+        mounts=ordered((*system, overlay)),
+        writable=("/project", "/tmp", "/home/user"),
+        limits=limits,
+        network=NetworkPlan(observed=request.get("observed", True)),
+        stdin=True,
+    )
+
+
+async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
+    platform = LinuxPlatform()
+    output = {"stdout": b"", "stderr": b""}
+    try:
+        process = await platform.spawn(plan(stage, request))
+        try:
+            await process.write_input(request.get("stdin", "").encode())
+            await process.write_input(b"")
+            while (chunk := await process.read_output()) is not None:
+                output[chunk[0]] += chunk[1]
+            ended = await process.wait_exited()
+            usage = process.usage()
+            rows = process.report.rows()
+        finally:
+            for each in process.sockets.values():
+                each.close()
+            await process.close()
+    finally:
+        await platform.close()
+    left = sorted(str(p.relative_to(stage / "tx/up")) for p in (stage / "tx/up").rglob("*"))
+    return {
+        "status": ended.status,
+        "limit": ended.limit,
+        "stdout": output["stdout"].decode("utf-8", "replace"),
+        "stderr": output["stderr"].decode("utf-8", "replace"),
+        "bytes": len(output["stdout"]) + len(output["stderr"]),
+        "report": {feature: support for feature, support, _ in rows},
+        "peak": usage.memory_peak_bytes,
+        "left": left,
+    }
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="cloche-contain-", ignore_cleanup_errors=True) as root:
+        print(json.dumps(asyncio.run(run(json.loads(sys.argv[1]), Path(root)))))
