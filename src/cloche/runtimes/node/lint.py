@@ -1,14 +1,11 @@
 """What a lock may ask a fetch step for: registry packages with a strong digest, nothing else. Pure."""
 
-import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from cloche.runtimes.node.lock import Lock, LockEntry
 from cloche.runtimes.node.names import is_inside, is_name, is_version
 from cloche.runtimes.provider import LintRefused, RegistryFacts
-
-_PLACE = re.compile(r"(?:(?P<member>.+?)/)?node_modules/(?P<rest>.+)\Z")
 
 
 def lint_lock(lock: Lock, members: Iterable[str], registry: RegistryFacts | None) -> None:
@@ -93,23 +90,23 @@ def _objections(
 def _own_objections(entry: LockEntry, members: frozenset[str]) -> Iterable[str]:
     if not entry.link:
         if entry.path not in members:
-            yield "it is not a directory this project declares"
+            yield "it is a directory that this project does not declare"
         return
-    match = _PLACE.match(entry.path)
-    if match is None or not is_name(match["rest"].rpartition("node_modules/")[2]):
+    if "node_modules/" not in entry.path:
         yield "a link stands outside of node_modules"
+    yield from _place_objections(entry, members)
     if entry.resolved not in members:
         yield f"its link leads to {entry.resolved[:120]!r}, which this project does not declare"
 
 
 def _place_objections(entry: LockEntry, members: frozenset[str]) -> Iterable[str]:
-    match = _PLACE.match(entry.path)
-    if not is_inside(entry.path) or match is None:
+    if not is_inside(entry.path):
         yield "its path is not plain"
         return
-    if match["member"] and match["member"] not in members:
-        yield f"it stands in {match['member'][:80]!r}, which this project does not declare"
-    if not all(is_name(part) for part in match["rest"].split("/node_modules/")):
+    member, _, rest = f"/{entry.path}".partition("/node_modules/")
+    if member and member[1:] not in members:
+        yield f"it stands in {member[1:80]!r}, which this project does not declare"
+    if not all(is_name(part) for part in rest.split("/node_modules/")):
         yield "its path holds what is not a package name"
 
 
