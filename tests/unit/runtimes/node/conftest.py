@@ -34,8 +34,7 @@ def make_lock() -> MakeLock:
 
     def make(root: dict[str, Any] | None = None, **places: Any) -> str:
         packages: dict[str, Any] = {"": {"name": "app", "version": "1.0.0", **(root or {})}}
-        for place, entry in places.items():
-            packages[place] = entry
+        packages.update(places)
         return json.dumps({"lockfileVersion": 3, "requires": True, "packages": packages})
 
     return make

@@ -14,7 +14,9 @@ _FRAME = re.compile(
     r"\s*(?:at |file: |╭─\[ ?|,-\[|\.?/)?(?P<file>[^\s:()\[\]]{1,1000}\.(?:[cm]?[jt]sx?|css|vue|svelte|html))"
     r":(?P<line>\d{1,7}):(?P<column>\d{1,7})"
 )
-_ROLLUP = re.compile(r"\s*(?:Error: |\[)?(?P<code>[A-Z][A-Z_]{3,40})\]?:? (?P<message>.+)")
+_NAMED = re.compile(r"\s*\[(?P<code>[A-Za-z][A-Za-z0-9:_.-]{1,60})\] (?P<message>.+)")
+_PLUGIN = re.compile(r"\s*\[plugin (?P<code>[^\]\s]{1,60})\]")
+_THROWN = re.compile(r"\s*(?:[A-Z][A-Za-z]{0,40})?Error: (?P<message>.+)")
 _START = re.compile(
     r"(?:error during build|Build failed|Failed to compile|✗ Build failed|\[vite\])"
 )
@@ -28,6 +30,7 @@ class BundlerParser:
     def __init__(self) -> None:
         self._failing = False
         self._pending: tuple[str, str] | None = None
+        self._plugin = ""
         self._told: set[str] = set()
 
     def line(self, stream: str, text: str) -> Reading:
@@ -61,13 +64,17 @@ class BundlerParser:
         return _found(message, code=code)
 
     def _placed(self, text: str) -> Reading:
+        """Join a complaint with the place that follows it, some lines later."""
+        if plugin := _PLUGIN.match(text):
+            self._plugin = plugin["code"]
         if self._pending is None:
-            match = _ROLLUP.match(text)
-            if match is not None:
-                self._pending = (match["code"], match["message"])
+            if named := _NAMED.match(text):
+                self._pending = (named["code"], named["message"])
+            elif thrown := _THROWN.match(text):
+                self._pending = (self._plugin, thrown["message"])
             return Reading()
         place = _FRAME.match(text)
-        if place is None:
+        if place is None or "node_modules/" in place["file"]:
             return Reading()
         (code, message), self._pending = self._pending, None
         return _found(message, code=code, place=place)

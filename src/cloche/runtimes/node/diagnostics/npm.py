@@ -60,7 +60,9 @@ class NpmParser:
         )
 
     def _fetched(self, address: str, status: str | None) -> Reading:
-        name = address.split("?", maxsplit=1)[0].rpartition("/")[2]
+        # Of a package it has, npm prints "name@address"; the address alone is the same in both lines.
+        address = address[max(address.find("http"), 0) :]
+        name = address.partition("?")[0].rpartition("/")[2]
         # A package is a tarball; the many other answers are lists of versions.
         if not name.endswith(".tgz") or (status or "200") not in ("200", "304"):
             return Reading()
