@@ -7,6 +7,8 @@ from cloche.runtimes.node.lock import Lock, LockEntry
 from cloche.runtimes.node.names import is_inside, is_name, is_version
 from cloche.runtimes.provider import LintRefused, RegistryFacts
 
+_PORTS = {"https": 443, "http": 80}
+
 
 def lint_lock(lock: Lock, members: Iterable[str], registry: RegistryFacts | None) -> None:
     """Judge every entry of `lock`. Raises LintRefused with every reason.
@@ -112,7 +114,8 @@ def _place_objections(entry: LockEntry, members: frozenset[str]) -> Iterable[str
 
 def _address_objections(entry: LockEntry, hosts: frozenset[str]) -> Iterable[str]:
     parts = _split(entry.resolved)
-    if parts is None:
+    # Plain http only where the user's own configuration says so: a registry on the own machine.
+    if parts is None or not (parts[0].startswith("https:") or parts[0] in hosts):
         yield f"its address {entry.resolved[:120]!r} is not https"
         return
     host, path = parts
@@ -140,13 +143,14 @@ def _is_carried(entry: LockEntry, by_path: dict[str, LockEntry]) -> bool:
 
 
 def _split(address: str) -> tuple[str, str] | None:
-    """Give host with port, and path, of a plain https address; None for anything else."""
+    """Give scheme with host and port, and path, of a plain address; None for anything else."""
     try:
         parts = urlsplit(address)
-        plain = parts.scheme == "https" and not parts.query and not parts.fragment
-        if not plain or not parts.hostname or "@" in parts.netloc or ".." in parts.path:
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+        plain = port and parts.hostname and not (parts.query or parts.fragment)
+        if not plain or "@" in parts.netloc or ".." in parts.path:
             return None
-        return f"{parts.hostname}:{parts.port or 443}", parts.path.replace("%2f", "/")
+        return f"{parts.scheme}://{parts.hostname}:{port}", parts.path.replace("%2f", "/")
     except ValueError:
         return None
 

@@ -33,7 +33,15 @@ _SERVER = "serve.mjs"
 # Directories a server may read at run time, besides what it was built to.
 _COMPANIONS = ("public", "static", "views", "assets", "prisma", "migrations", "drizzle")
 _SOURCES = ("src", "lib", "server", "app", "api", "routes")
-_NOISE = ("**/.cache/**", "**/*.tsbuildinfo", ".next/cache/**", ".next/trace*", "**/.vite/**")
+# Made anew at each run, and different each time. Names without a slash mean any depth.
+_NOISE = (
+    ".cache",
+    ".vite",
+    "tsconfig.tsbuildinfo",
+    ".next/cache",
+    ".next/trace",
+    ".next/trace-build",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

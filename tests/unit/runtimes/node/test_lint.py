@@ -138,3 +138,13 @@ def test_a_link_may_stand_where_its_target_needs_it_only_inside_the_tree(make_lo
     assert judge(make_lock, ("lib",), **{"../node_modules/x": link}) != ""
     assert judge(make_lock, ("lib",), **{"other/node_modules/x": link}) != ""
     assert judge(make_lock, ("lib",), **{"lib/node_modules/x": link}) == ""
+
+
+def test_plain_http_is_accepted_where_the_users_own_registry_is_so(make_lock: Any, ms: Any) -> None:
+    own = RegistryFacts(urls=("http://localhost:4873/",))
+    address = "http://localhost:4873/ms/-/ms-2.1.3.tgz"
+    lock = read_lock("l", make_lock(**at(ms, resolved=address)).encode())
+    lint_lock(lock, (), own)
+    assert followed(lock.entries[0], own) == address
+    with pytest.raises(LintRefused):
+        lint_lock(lock, (), REGISTRY)
