@@ -1,1 +1,1 @@
-"""TO BE WRITTEN BY THE ROOM OWNER."""
+"""Make it last: transactions on project trees, by an overlay's upper layer and a redo journal."""

@@ -16,7 +16,9 @@ class StateUnavailable(ClocheError):
 
     code = "state-unavailable"
     exit_status = 90
-    remedy = "Keep the state outside the project, on the same file system, in a directory of your own."
+    remedy = (
+        "Keep the state outside the project, on the same file system, in a directory of your own."
+    )
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"cannot keep the state of transactions at {path!r}: {why}")
@@ -65,7 +67,9 @@ class JournalDamaged(ClocheError):
 
     code = "journal-damaged"
     exit_status = 94
-    remedy = "Nothing was changed; look at the file, keep a copy, and remove it to give the commit up."
+    remedy = (
+        "Nothing was changed; look at the file, keep a copy, and remove it to give the commit up."
+    )
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"the journal {path!r} cannot be trusted: {why}")

@@ -8,14 +8,14 @@ others.
 
 import errno
 import os
+import stat
+from pathlib import Path
 
 from cloche.workspace import syscalls
 
 LONGEST_PATH = 4095  # PATH_MAX without its NUL, linux/limits.h
 
-_RESOLVE = (
-    syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
-)
+_RESOLVE = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # The kernel gives EAGAIN when a rename raced with the resolution of a path
 # without ".." only under heavy load; the walk then takes over.
@@ -102,3 +102,22 @@ def _walk(root: int, path: str, flags: int, *, same_mount: bool) -> int:
         os.close(opened)
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
     return opened
+
+
+def read_file(root: Path, path: str, limit: int) -> bytes | None:
+    """Read a regular file below `root` through no link; None when absent, other, or too long."""
+    try:
+        top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        descriptor = open_beneath(top, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    finally:
+        os.close(top)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        content = file.read(limit + 1)
+    return content if len(content) <= limit else None

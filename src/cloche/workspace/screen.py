@@ -52,7 +52,9 @@ def entry_reasons(found: Difference, rules: ScreenRules, *, owner: int) -> tuple
     if stat.S_ISLNK(found.upper.st_mode):
         reasons += _link_reasons(found.path, found.target)
     if stat.S_ISREG(found.upper.st_mode) and found.upper.st_size > rules.max_file_bytes:
-        reasons.append(f"it has {found.upper.st_size} bytes, at most {rules.max_file_bytes} allowed")
+        reasons.append(
+            f"it has {found.upper.st_size} bytes, at most {rules.max_file_bytes} allowed"
+        )
     return tuple(f"{shown(found.path)}: {reason}" for reason in reasons)
 
 

@@ -8,7 +8,8 @@ from cloche.runtimes.provider import Reading
 
 _ESBUILD = re.compile(
     r"\s*(?P<file>[^\s:()\[\]]{1,1000}\.[A-Za-z]{1,8}):(?P<line>\d{1,7}):(?P<column>\d{1,7}): "
-    r"(?P<severity>ERROR|WARNING|error|warning): (?P<message>.+)"
+    # In small letters it is a C compiler, whose warnings about other people's packages are noise.
+    r"(?P<severity>ERROR|WARNING|error): (?P<message>.+)"
 )
 _FRAME = re.compile(
     r"\s*(?:at |file: |╭─\[ ?|,-\[|\.?/)?(?P<file>[^\s:()\[\]]{1,1000}\.(?:[cm]?[jt]sx?|css|vue|svelte|html))"

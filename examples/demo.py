@@ -1,0 +1,110 @@
+"""The demo: scaffold and ship an honest application, then try to ship a hostile one.
+
+Run by `make demo`. Everything it makes lies in build/demo, and the project is
+compared byte for byte before and after the hostile run.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+STAGE = HERE.parent / "build" / "demo"
+CLOCHE = [sys.executable, "-m", "cloche"]
+
+
+def main() -> int:
+    """Run the scenes; 0 when each went as it must."""
+    shutil.rmtree(STAGE, ignore_errors=True)
+    STAGE.mkdir(parents=True)
+    scenes = (honest, hostile_build, hostile_lock)
+    failed = [scene.__name__ for scene in scenes if not scene()]
+    print(f"\n{'all scenes went as they must' if not failed else f'FAILED: {failed}'}")
+    return 1 if failed else 0
+
+
+def honest() -> bool:
+    """An application from a template that ships with the package: resolved, built, packaged, validated."""
+    title("1. An honest application")
+    app = STAGE / "hello"
+    return run("scaffold", "react-ts", str(app)) == 0 and run("ship", str(app)) == 0
+
+
+def hostile_build() -> bool:
+    """Install scripts and a build that attack: each attempt is refused, nothing is left."""
+    title("2. A hostile application: install scripts and build attack the host")
+    return refused("hostile-app")
+
+
+def hostile_lock() -> bool:
+    """A lock file and an .npmrc that point elsewhere: refused before anything is fetched."""
+    title("3. A hostile lock file and .npmrc")
+    return refused("hostile-lock")
+
+
+def refused(name: str) -> bool:
+    """Ship a copy of examples/NAME; true when it is refused and project and host are as before."""
+    project = STAGE / name
+    shutil.copytree(HERE / name, project, symlinks=True)
+    (project / ".git" / "hooks").mkdir(parents=True)
+    witness = STAGE / f"{name}-home"
+    (witness / ".ssh").mkdir(parents=True)
+    (witness / ".ssh" / "id_ed25519").write_text("a secret that must not leave\n")
+    places = (project, witness)
+    before = [digest(place) for place in places]
+    processes = set(pids())
+    status = run("ship", str(project))
+    same = [digest(place) for place in places] == before
+    left = [pid for pid in set(pids()) - processes if is_ours(pid)]
+    print(f"  refused: {'yes' if status else 'NO'} (exit status {status})")
+    print(f"  project and home byte for byte as before: {'yes' if same else 'NO'}")
+    print(f"  processes left behind: {left or 'none'}")
+    return status != 0 and same and not left
+
+
+def run(*arguments: str) -> int:
+    """Run `cloche` as a user would, and show the command."""
+    print(f"\n$ cloche {' '.join(arguments)}", flush=True)
+    return subprocess.run([*CLOCHE, *arguments], check=False).returncode
+
+
+def digest(root: Path) -> str:
+    """Digest names, kinds, modes and contents of a tree."""
+    state = hashlib.sha256()
+    for directory, names, files in os.walk(root):
+        names.sort()
+        for name in sorted((*names, *files)):
+            path = Path(directory) / name
+            status = path.lstat()
+            state.update(f"{path.relative_to(root)}\0{status.st_mode:o}\0".encode())
+            if path.is_symlink():
+                state.update(os.fsencode(path.readlink()))
+            elif path.is_file():
+                state.update(path.read_bytes())
+    return state.hexdigest()
+
+
+def pids() -> list[int]:
+    """Give the processes the host has now."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def is_ours(pid: int) -> bool:
+    """Tell whether a process runs something of the stage."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"hostile" in command or b"daemon" in command
+
+
+def title(text: str) -> None:
+    """Announce a scene."""
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""From an upper layer to the renames that would make it the project: judged whole before any is done."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+from cloche.model.paths import JailPath
+from cloche.workspace import layout
+from cloche.workspace.conflict import conflicts, is_edited
+from cloche.workspace.diff import (
+    OVERLAY_MARK,
+    Change,
+    Changes,
+    Difference,
+    Kind,
+    Role,
+    is_whiteout,
+    walk_base,
+    walk_upper,
+)
+from cloche.workspace.effects import Effects
+from cloche.workspace.errors import ChangesRefused, EditedMeanwhile
+from cloche.workspace.jail import name_of, open_beneath, open_directory, parent_of
+from cloche.workspace.journal import Action, Fingerprint, Metadata, Operation, Tally
+from cloche.workspace.screen import ScreenRules, delete_reasons, entry_reasons, shown, write_reasons
+
+_OWNER_ALL = 0o700
+
+
+@dataclass(slots=True)
+class Preparation:
+    """What a commit would do, gathered in one walk."""
+
+    operations: list[Operation] = field(default_factory=list)
+    metadata: list[Metadata] = field(default_factory=list)
+    before: list[Metadata] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    bytes_in: int = 0
+    entries: int = 0
+
+    def tally(self) -> Tally:
+        """Count what is added, replaced and deleted; a tree moved whole is one."""
+        kinds = [operation.action for operation in self.operations]
+        return Tally(
+            added=kinds.count(Action.ADD),
+            replaced=kinds.count(Action.SWAP),
+            deleted=kinds.count(Action.REMOVE),
+        )
+
+
+class Preparer:
+    """Walks one upper. With `touch` it also makes the upper ready: marks and whiteouts removed."""
+
+    def __init__(
+        self,
+        upper: int,
+        base: int,
+        rules: ScreenRules,
+        *,
+        stamp: int,
+        owned: tuple[str, ...],
+        effects: Effects,
+        touch: bool,
+    ) -> None:
+        self._upper, self._base, self._rules = upper, base, rules
+        self._stamp, self._owned = stamp, frozenset(owned)
+        self._effects, self._touch = effects, touch
+        self._owner = os.fstat(base).st_uid
+        self._found = Preparation()
+
+    def prepare(self) -> Preparation:
+        """Walk, and raise EditedMeanwhile or ChangesRefused with everything found; else give it."""
+        limit = self._rules.max_entries
+        walk = walk_upper(self._upper, self._base, limit=limit, opener=self._make_readable)
+        for difference in walk:
+            self._take(difference)
+        found = self._found
+        if found.bytes_in > self._rules.max_bytes:
+            found.reasons.append(
+                f"it brings in {found.bytes_in} bytes, at most {self._rules.max_bytes} allowed"
+            )
+        if found.conflicts:
+            raise EditedMeanwhile(tuple(shown(path) for path in found.conflicts))
+        if found.reasons:
+            raise ChangesRefused(tuple(found.reasons))
+        if not found.operations and not self._changes_modes():
+            found.metadata, found.before = [], []
+        # Deepest first: restoring a parent's times must come after its children's.
+        found.metadata.sort(key=lambda item: -item.path.count("/") - (item.path != ""))
+        found.changes.sort(key=lambda change: change.path)
+        return found
+
+    def _changes_modes(self) -> bool:
+        return any(a.mode != b.mode for a, b in zip(self._found.metadata, self._found.before, strict=False))
+
+    def _make_readable(self, path: str, found: os.stat_result) -> None:
+        # Without root a directory of mode 0000 hides what is in it, and one of
+        # 0555 cannot be moved. Its true mode is journalled and given back.
+        if os.geteuid() == 0 or found.st_mode & _OWNER_ALL == _OWNER_ALL:
+            return
+        descriptor = open_beneath(self._upper, path, os.O_PATH)
+        try:
+            self._effects.chmod(descriptor, stat.S_IMODE(found.st_mode) | _OWNER_ALL)
+        finally:
+            os.close(descriptor)
+
+    def _take(self, found: Difference) -> None:
+        reasons = entry_reasons(found, self._rules, owner=self._owner)
+        if found.role in (Role.TREE, Role.LEAF, Role.INSIDE) and not is_whiteout(found.upper):
+            reasons += write_reasons(found.path, self._rules)
+        self._found.reasons += reasons
+        if stat.S_ISREG(found.upper.st_mode):
+            self._found.bytes_in += found.upper.st_size
+        if conflicts(found, self._stamp):
+            self._found.conflicts.append(found.path)
+        match found.role:
+            case Role.MERGED:
+                self._merge(found)
+            case Role.WHITEOUT:
+                self._remove(found)
+            case Role.TREE | Role.LEAF:
+                self._install(found)
+            case Role.INSIDE:
+                self._inside(found)
+
+    def _merge(self, found: Difference) -> None:
+        assert found.base is not None
+        quiet = not is_edited(found.base, self._stamp)
+        self._found.metadata.append(_metadata(found.path, found.upper, times=quiet))
+        self._found.before.append(_metadata(found.path, found.base, times=True))
+        self._strip(found)
+
+    def _remove(self, found: Difference) -> None:
+        if found.base is None:
+            return
+        self._look_below(found)
+        operation = Operation(
+            action=Action.REMOVE,
+            path=found.path,
+            store=f"{layout.TRASH}/{len(self._found.operations)}",
+            outgoing=Fingerprint.of(found.base),
+        )
+        self._found.operations.append(operation)
+        self._add_change(Kind.DELETE, found, is_directory=stat.S_ISDIR(found.base.st_mode))
+
+    def _install(self, found: Difference) -> None:
+        self._strip(found)
+        if found.base is not None:
+            self._look_below(found)
+        operation = Operation(
+            action=Action.ADD if found.base is None else Action.SWAP,
+            path=found.path,
+            store=f"{layout.UPPER}/{found.path}",
+            incoming=Fingerprint.of(found.upper),
+            outgoing=None if found.base is None else Fingerprint.of(found.base),
+        )
+        self._found.operations.append(operation)
+        kind = Kind.ADD if found.base is None else Kind.REPLACE
+        is_directory = stat.S_ISDIR(found.upper.st_mode)
+        self._add_change(kind, found, is_directory=is_directory)
+        if is_directory:
+            # xfs changes a directory's own mtime when it moves to another parent.
+            self._found.metadata.append(_metadata(found.path, found.upper, times=True))
+
+    def _inside(self, found: Difference) -> None:
+        if is_whiteout(found.upper):
+            # A stray whiteout hides nothing here, and a device must not enter the project.
+            if self._touch:
+                self._unlink(found.path)
+            return
+        self._strip(found)
+        if stat.S_ISDIR(found.upper.st_mode) and found.upper.st_mode & _OWNER_ALL != _OWNER_ALL:
+            self._found.metadata.append(_metadata(found.path, found.upper, times=True))
+
+    def _look_below(self, found: Difference) -> None:
+        """Judge what a deletion or replacement of a directory takes along."""
+        assert found.base is not None
+        replaces_file = not stat.S_ISDIR(found.base.st_mode)
+        if found.role is Role.WHITEOUT:
+            self._found.reasons += delete_reasons(found.path, self._rules)
+        if replaces_file or found.path in self._owned:
+            return
+        for path, status in walk_base(self._base, found.path, limit=self._rules.max_entries):
+            if is_edited(status, self._stamp):
+                self._found.conflicts.append(path)
+            if path != found.path:
+                self._found.reasons += delete_reasons(path, self._rules)
+
+    def _add_change(self, kind: Kind, found: Difference, *, is_directory: bool) -> None:
+        size = found.upper.st_size if stat.S_ISREG(found.upper.st_mode) else 0
+        self._found.changes.append(
+            Change(
+                kind=kind,
+                path=JailPath(tuple(found.path.split("/"))),
+                is_directory=is_directory,
+                size=size,
+                entries=1,
+            )
+        )
+
+    def _strip(self, found: Difference) -> None:
+        """Remove overlayfs's own marks from what is about to be the project's."""
+        marks = [mark for mark in found.marks if mark.startswith(OVERLAY_MARK)]
+        if not marks or not self._touch or found.role is Role.MERGED:
+            return
+        descriptor = open_beneath(self._upper, found.path, os.O_PATH)
+        try:
+            for mark in marks:
+                self._effects.unmark(descriptor, mark)
+        finally:
+            os.close(descriptor)
+
+    def _unlink(self, path: str) -> None:
+        directory = open_directory(self._upper, parent_of(path))
+        try:
+            self._effects.unlink(directory, name_of(path))
+        finally:
+            os.close(directory)
+
+
+def _metadata(path: str, found: os.stat_result, *, times: bool) -> Metadata:
+    return Metadata(
+        path=path,
+        mode=stat.S_IMODE(found.st_mode),
+        accessed=found.st_atime_ns,
+        modified=found.st_mtime_ns,
+        times=times,
+    )

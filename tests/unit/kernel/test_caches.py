@@ -1,0 +1,74 @@
+"""A shared cache takes only what is what its name says."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from cloche.kernel.caches import Cache
+from cloche.kernel.errors import CacheUnusable
+from cloche.runtimes.toolchain import CacheEntry
+
+
+def judge(path: str) -> CacheEntry | None:
+    if path.startswith("content/"):
+        return CacheEntry(algorithm="sha512", digest=path.removeprefix("content/"))
+    return CacheEntry() if path.startswith("index/") else None
+
+
+def layer(root: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def test_content_under_its_digest_is_taken_and_the_rest_dropped(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "npm")
+    name = f"content/{hashlib.sha512(b'tarball').hexdigest()}"
+    upper = layer(
+        tmp_path / "up", {name: b"tarball", "index/a": b"line", "tmp/x": b"junk"}
+    )
+    assert cache.promote(upper, judge) == 2
+    assert (cache.content / name).read_bytes() == b"tarball"
+    assert not (cache.content / "tmp").exists()
+
+
+def test_content_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "npm")
+    name = f"content/{hashlib.sha512(b'tarball').hexdigest()}"
+    with pytest.raises(CacheUnusable):
+        cache.promote(layer(tmp_path / "up", {name: b"poison"}), judge)
+    assert not (cache.content / name).exists()
+
+
+def test_content_that_is_there_is_never_replaced(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "npm")
+    name = f"content/{hashlib.sha512(b'tarball').hexdigest()}"
+    cache.promote(layer(tmp_path / "one", {name: b"tarball"}), judge)
+    assert cache.promote(layer(tmp_path / "two", {name: b"tarball"}), judge) == 0
+
+
+def test_a_link_in_the_layer_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    upper = layer(tmp_path / "up", {"index/a": b"line"})
+    (upper / "index/b").symlink_to(secret)
+    cache = Cache(tmp_path / "caches", "npm")
+    assert cache.promote(upper, judge) == 1
+    assert not (cache.content / "index/b").exists()
+
+
+def test_a_key_is_remembered_until_it_is_forgotten(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "npm")
+    cache.record("ab12")
+    assert cache.keys() == {"ab12"}
+    cache.forget("ab12")
+    assert cache.keys() == frozenset()
+
+
+def test_a_key_cannot_name_another_place(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "npm")
+    cache.record("../../escape")
+    assert not (tmp_path / "escape").exists()
+    assert cache.keys() == frozenset()
