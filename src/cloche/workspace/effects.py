@@ -70,6 +70,11 @@ class Effects:
         self._tell("exchange", new)
         syscalls.renameat2(old_at, old, new_at, new, syscalls.RENAME_EXCHANGE)
 
+    def link(self, old_at: int, old: str, new_at: int, new: str) -> None:
+        """Give a file a second name, itself and not what a link points to."""
+        self._tell("link", new)
+        os.link(old, new, src_dir_fd=old_at, dst_dir_fd=new_at, follow_symlinks=False)
+
     def unlink(self, at: int, name: str) -> None:
         """Remove a name that is no directory."""
         self._tell("unlink", name)

@@ -38,7 +38,6 @@ STAMP = "stamp"
 RECORD = "record"
 RECORD_DONE = "undone"
 APPLIED = "applied"
-RESTORED = "restored"
 
 _BESIDE = ".cloche-state"
 _PRIVATE = 0o700

@@ -1,0 +1,77 @@
+"""Throwing a directory away: renamed aside at once, deleted when there is time.
+
+What is deleted was written by hostile programs: names are used below open
+directories only, no link is followed, and however deep the tree is, nothing
+recurses.
+"""
+
+import contextlib
+import os
+import secrets
+import stat
+
+from cloche.workspace import layout
+from cloche.workspace.effects import Effects
+from cloche.workspace.jail import open_directory
+
+
+def discard(state: int, name: str, effects: Effects) -> None:
+    """Make a directory of the state one that nobody looks at any more."""
+    effects.rename(state, name, state, f"{layout.DEAD}{secrets.token_hex(8)}")
+
+
+def sweep(state: int, effects: Effects) -> None:
+    """Delete what was discarded. What resists is left for the next time."""
+    for name in os.listdir(state):
+        if name.startswith(layout.DEAD):
+            with contextlib.suppress(OSError):
+                remove_tree(state, name, effects)
+
+
+def remove_tree(at: int, name: str, effects: Effects) -> None:
+    """Delete a directory with everything in it. Two of these may work on one tree at once."""
+    root = _open(at, name, effects)
+    try:
+        # A directory that is not empty is first moved up beside its parent, so
+        # the depth of the tree is never the depth of anything here.
+        names = os.listdir(root)
+        while names:
+            for entry in names:
+                _remove_entry(root, entry, effects)
+            names = os.listdir(root)
+    finally:
+        os.close(root)
+    with contextlib.suppress(FileNotFoundError):
+        effects.rmdir(at, name)
+
+
+def _remove_entry(root: int, name: str, effects: Effects) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=root, follow_symlinks=False).st_mode):
+            effects.unlink(root, name)
+            return
+        directory = _open(root, name, effects)
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        effects.unlink(directory, entry.name)
+                        continue
+                    # Moving a directory to another parent changes its "..", which
+                    # takes the right to write to the directory itself.
+                    os.close(_open(directory, entry.name, effects))
+                    effects.rename(directory, entry.name, root, secrets.token_hex(12))
+        finally:
+            os.close(directory)
+        effects.rmdir(root, name)
+
+
+def _open(at: int, name: str, effects: Effects) -> int:
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o700 != 0o700:  # noqa: PLR2004 - rwx
+            with contextlib.suppress(PermissionError):
+                effects.chmod(descriptor, 0o700)
+        return open_directory(descriptor, "")
+    finally:
+        os.close(descriptor)

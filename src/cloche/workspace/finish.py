@@ -1,0 +1,146 @@
+"""From the mark of a journal to its end; the same road for a commit, an undo and a recovery."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cloche.workspace import journal as journals
+from cloche.workspace import layout
+from cloche.workspace.apply import replay
+from cloche.workspace.discard import discard
+from cloche.workspace.effects import Effects
+from cloche.errors import ClocheError
+from cloche.workspace.errors import RecoveryNeeded
+from cloche.workspace.jail import name_of, open_directory
+from cloche.workspace.journal import Journal, Kind
+
+_LATE = "late-"
+_KEPT_UNDO = 5
+
+
+def touch_after(directory: int, name: str, effects: Effects) -> int:
+    """Make the file `name` whose ctime is later than all that happened before; give it, in ns.
+
+    The clock of a file system goes in ticks (up to 10 ms): a file changed just
+    before has the same time as one changed just after, so a tick is waited for.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        effects.unlink(directory, name)
+    descriptor = effects.create(directory, name, b"")
+    try:
+        first = now = os.fstat(descriptor).st_ctime_ns
+        while now <= first:
+            effects.chmod(descriptor, 0o600)
+            now = os.fstat(descriptor).st_ctime_ns
+        return now
+    finally:
+        os.close(descriptor)
+
+
+def finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[str, ...]:
+    """Do what a marked journal says, to its end. Gives where versions edited meanwhile are kept.
+
+    Raises RecoveryNeeded when the disk refuses twice; the journal then stays.
+    """
+    try:
+        return _finish(journal, places, effects)
+    except (OSError, ClocheError):
+        try:
+            return _finish(journal, places, effects)
+        except (OSError, ClocheError) as error:
+            raise RecoveryNeeded(str(places.project_path)) from error
+
+
+def _finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[str, ...]:
+    kept: tuple[str, ...] = ()
+    try:
+        directory = open_directory(places.state, journal.directory)
+    except FileNotFoundError:
+        # The last rename of an earlier pass was persisted, this name was not.
+        effects.unlink(places.state, layout.JOURNAL)
+        return kept
+    try:
+        found = replay(journal, places.project, directory, effects)
+        effects.syncfs(places.state)
+        kept = _keep_late_edits(found.late_edits, directory, journal, places, effects)
+        if journal.kind is Kind.COMMIT:
+            touch_after(directory, layout.APPLIED, effects)
+        ending = layout.RECORD if journal.kind is Kind.COMMIT else layout.RECORD_DONE
+        # This rename is the end: the journal is no more, the record is.
+        effects.rename(places.state, layout.JOURNAL, directory, ending)
+        effects.fsync(directory)
+        effects.fsync(places.state)
+    finally:
+        os.close(directory)
+    if journal.kind is Kind.COMMIT:
+        settle(journal.directory, journal.number, places, effects)
+    return kept
+
+
+def settle(directory: str, number: int, places: layout.Places, effects: Effects) -> None:
+    """Make a transaction that is applied an undo record, and forget the oldest ones."""
+    effects.rename(places.state, directory, places.state, layout.undo_name(number))
+    effects.fsync(places.state)
+    numbers = sorted(undo_numbers(places.state))
+    for old in numbers[:-_KEPT_UNDO]:
+        discard(places.state, layout.undo_name(old), effects)
+
+
+def undo_numbers(state: int) -> tuple[int, ...]:
+    """Give the numbers of the undo records, undone ones too."""
+    names = (n.removeprefix(layout.UNDO) for n in os.listdir(state) if n.startswith(layout.UNDO))
+    return tuple(int(n) for n in names if n.isdecimal())
+
+
+@contextmanager
+def opened(state: int, name: str) -> Iterator[int]:
+    """Open a directory of the state for a while."""
+    descriptor = open_directory(state, name)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_record(state: int, number: int) -> Journal | None:
+    """Read the journal of a finished commit; None when it is gone."""
+    with opened(state, layout.undo_name(number)) as directory:
+        return journals.read(directory, layout.RECORD)
+
+
+def is_undone(state: int, number: int) -> bool:
+    """Tell whether the commit was taken back."""
+    with opened(state, layout.undo_name(number)) as directory:
+        return layout.RECORD_DONE in os.listdir(directory)
+
+
+def _keep_late_edits(
+    late: list[tuple[str, str]],
+    directory: int,
+    journal: Journal,
+    places: layout.Places,
+    effects: Effects,
+) -> tuple[str, ...]:
+    """Give each version of the user's that came out a second name where no clearing comes."""
+    if not late:
+        return ()
+    name = f"{_LATE}{journal.transaction}"
+    with contextlib.suppress(FileExistsError):
+        effects.mkdir(places.state, name, 0o700)
+    kept = []
+    with opened(places.state, name) as shelf:
+        for number, (path, store) in enumerate(late):
+            slot = f"{number}-{name_of(path)}"[-200:]
+            source = open_directory(directory, store.rpartition("/")[0])
+            try:
+                # A directory cannot have two names: it stays in the undo record.
+                effects.link(source, name_of(store), shelf, slot)
+                kept.append(f"{path} (your version: {places.state_path / name / slot})")
+            except FileExistsError:
+                kept.append(f"{path} (your version: {places.state_path / name / slot})")
+            except OSError:
+                kept.append(f"{path} (your version: in the undo record of this commit)")
+            finally:
+                os.close(source)
+    return tuple(kept)
