@@ -65,9 +65,7 @@ class MergedTree:
             content = file.read(limit + 1)
         return content if len(content) <= limit else None
 
-    def walk(
-        self, under: str, *, limit: int, exclude: tuple[str, ...]
-    ) -> Iterator[Entry]:
+    def walk(self, under: str, *, limit: int, exclude: tuple[str, ...]) -> Iterator[Entry]:
         """Give what is at and below `under`; directories named in `exclude` are not entered.
 
         An excluded name without a slash is passed over wherever it is; one

@@ -93,7 +93,9 @@ class Preparer:
         return found
 
     def _changes_modes(self) -> bool:
-        return any(a.mode != b.mode for a, b in zip(self._found.metadata, self._found.before, strict=False))
+        return any(
+            a.mode != b.mode for a, b in zip(self._found.metadata, self._found.before, strict=False)
+        )
 
     def _make_readable(self, path: str, found: os.stat_result) -> None:
         # Without root a directory of mode 0000 hides what is in it, and one of

@@ -1,0 +1,41 @@
+"""After a crash: finish what was marked, forget what was not."""
+
+import os
+
+from cloche.workspace import journal as journals
+from cloche.workspace import layout
+from cloche.workspace.discard import discard
+from cloche.workspace.effects import Effects
+from cloche.workspace.finish import finish, opened, settle
+from cloche.workspace.report import RecoveryReport
+
+
+def recover(places: layout.Places, effects: Effects) -> RecoveryReport:
+    """Bring project and state to rest; the caller holds the lock. Doing it again changes nothing.
+
+    Raises JournalDamaged, with nothing changed, and RecoveryNeeded when the
+    disk still refuses.
+    """
+    completed, late = False, ()
+    journal = journals.read(places.state, layout.JOURNAL)
+    if journal is not None:
+        late = finish(journal, places, effects)
+        completed = True
+    return RecoveryReport(completed=completed, discarded=clear(places, effects), late_edits=late)
+
+
+def clear(places: layout.Places, effects: Effects) -> int:
+    """Discard the transactions of writers that are dead, and count them; no journal may exist."""
+    discarded = 0
+    for name in sorted(os.listdir(places.state)):
+        if not name.startswith(layout.TRANSACTION):
+            continue
+        with opened(places.state, name) as directory:
+            record = journals.read(directory, layout.RECORD)
+        if record is not None:
+            # Applied whole; only its last rename was lost.
+            settle(name, record.number, places, effects)
+            continue
+        discard(places.state, name, effects)
+        discarded += 1
+    return discarded

@@ -1,0 +1,301 @@
+"""One transaction: a private layer over the project, thrown away or made the project whole."""
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from cloche.model.paths import JailPath
+from cloche.workspace import journal as journals
+from cloche.workspace import layout
+from cloche.workspace.diff import OPAQUE, Changes, is_opaque, is_whiteout
+from cloche.workspace.discard import discard
+from cloche.workspace.effects import Effects
+from cloche.workspace.errors import PathBlocked, TransactionEnded
+from cloche.workspace.finish import finish, opened, touch_after, undo_numbers
+from cloche.workspace.jail import join, name_of, open_beneath, open_directory, parent_of, status
+from cloche.workspace.journal import Journal, Kind
+from cloche.workspace.merged import Entry, MergedTree
+from cloche.workspace.prepare import Preparer
+from cloche.workspace.report import Committed
+from cloche.workspace.screen import ScreenRules, allow_all
+
+_MANY = 1 << 62
+_LOOKING = ScreenRules(
+    max_bytes=_MANY,
+    max_file_bytes=_MANY,
+    max_entries=4_000_000,
+    may_write=allow_all,
+    may_delete=allow_all,
+)
+
+
+class Transaction:
+    """Open from its making by a Workspace to `commit` or `rollback`; for one thread at a time."""
+
+    def __init__(self, places: layout.Places, effects: Effects, owned: tuple[str, ...]) -> None:
+        self.id = secrets.token_hex(6)
+        self._places, self._effects, self._owned = places, effects, owned
+        self._directory = f"{layout.TRANSACTION}{self.id}"
+        self._made = 0
+        found = os.fstat(places.project)
+        self._owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+        effects.mkdir(places.state, self._directory, 0o700)
+        self._at = open_directory(places.state, self._directory)
+        for name in (layout.UPPER, layout.SCRATCH, layout.TRASH):
+            effects.mkdir(self._at, name, 0o700)
+        self._upper = open_directory(self._at, layout.UPPER)
+        self._give(self._at)
+        self._give(self._upper)
+        with_scratch = open_directory(self._at, layout.SCRATCH)
+        self._give(with_scratch)
+        os.close(with_scratch)
+        effects.chmod(self._upper, stat.S_IMODE(found.st_mode))
+        effects.utime(self._upper, found.st_atime_ns, found.st_mtime_ns)
+        self._stamp = touch_after(self._at, layout.STAMP, effects)
+        self._tree = MergedTree(self._upper, places.project)
+
+    @property
+    def upper(self) -> Path:
+        """The layer above the project; every overlay of the project writes to it."""
+        return self._path / layout.UPPER
+
+    @property
+    def base(self) -> Path:
+        """The project itself, which nothing here changes before the commit."""
+        return self._places.project_path
+
+    @property
+    def _path(self) -> Path:
+        return self._places.state_path / self._directory
+
+    def new_work(self) -> Path:
+        """Make an overlay work directory; each mount needs one of its own."""
+        self._made += 1
+        name = f"{layout.WORK}{self._made}"
+        self._effects.mkdir(self._alive(), name, 0o700)
+        self._give_named(self._at, name)
+        return self._path / name
+
+    def scratch(self, name: str) -> Path:
+        """Make a private directory that ends with the transaction."""
+        with opened(self._alive(), layout.SCRATCH) as scratch:
+            self._effects.mkdir(scratch, name, 0o700)
+            self._give_named(scratch, name)
+        return self._path / layout.SCRATCH / name
+
+    def read(self, path: JailPath, *, limit: int) -> bytes | None:
+        """Give a file as the sandboxes see it; None when absent, not regular, or too long."""
+        self._alive()
+        return self._tree.read(path, limit=limit)
+
+    def open_file(self, path: JailPath) -> int:
+        """Open a file as the sandboxes see it. Raises FileNotFoundError."""
+        self._alive()
+        return self._tree.open_file(path)
+
+    def names(
+        self, under: str = "", *, limit: int = 200_000, exclude: tuple[str, ...] = ()
+    ) -> tuple[Entry, ...]:
+        """Give what is at and below `under` as the sandboxes see it. Raises TreeTooLarge."""
+        self._alive()
+        return tuple(self._tree.walk(under, limit=limit, exclude=exclude))
+
+    def put(self, path: JailPath, content: bytes) -> None:
+        """Make `path` a file with `content`, mode 0644. Raises PathBlocked."""
+        self._alive()
+        with self._place_for(str(path)) as parent:
+            self._move_aside(parent, str(path))
+            os.close(self._put(parent, name_of(str(path)), content))
+
+    def take_file(self, source: Path, path: JailPath) -> None:
+        """Move a file from this transaction's scratch to `path`. Raises PathBlocked."""
+        self._take(source, path)
+
+    def take_tree(self, source: Path, path: JailPath) -> None:
+        """Move a directory from this transaction's scratch to `path`, in place of what is there."""
+        self._take(source, path)
+
+    def usage(self) -> tuple[int, int]:
+        """Give bytes on disk and entries of everything the transaction holds."""
+        used = entries = 0
+        waiting = [os.fspath(self._path)]
+        while waiting:
+            try:
+                with os.scandir(waiting.pop()) as found:
+                    for entry in found:
+                        status = entry.stat(follow_symlinks=False)
+                        used, entries = used + status.st_blocks * 512, entries + 1
+                        if stat.S_ISDIR(status.st_mode):
+                            waiting.append(entry.path)
+            except OSError:
+                continue  # Changing under our eyes, or unreadable: counted next time.
+        return used, entries
+
+    def diff(self) -> Changes:
+        """Give what a commit would change, unscreened."""
+        preparation = self._preparer(_LOOKING, touch=False).prepare()
+        return Changes(items=tuple(preparation.changes))
+
+    def commit(self, rules: ScreenRules) -> Committed:
+        """Make the layer the project, atomically.
+
+        Raises EditedMeanwhile or ChangesRefused, and PathBlocked, with nothing
+        changed; RecoveryNeeded when the disk failed after the mark.
+        """
+        self._alive()
+        preparation = self._preparer(rules, touch=True).prepare()
+        done = Committed(transaction=self.id)
+        if not preparation.operations and not preparation.metadata:
+            self.rollback()
+            return done
+        journal = Journal(
+            kind=Kind.COMMIT,
+            transaction=self.id,
+            directory=self._directory,
+            number=max(undo_numbers(self._places.state), default=0) + 1,
+            began=self._stamp,
+            operations=tuple(preparation.operations),
+            metadata=tuple(preparation.metadata),
+            before=tuple(preparation.before),
+            owned=self._owned,
+            tally=preparation.tally(),
+        )
+        self._effects.syncfs(self._places.state)
+        journals.write_mark(self._effects, self._places.state, journal)
+        self._close()
+        late = finish(journal, self._places, self._effects)
+        return Committed(
+            transaction=self.id,
+            added=journal.tally.added,
+            replaced=journal.tally.replaced,
+            deleted=journal.tally.deleted,
+            late_edits=late,
+        )
+
+    def rollback(self) -> None:
+        """Forget everything; harmless after the end."""
+        if self._at < 0:
+            return
+        self._close()
+        discard(self._places.state, self._directory, self._effects)
+
+    def _preparer(self, rules: ScreenRules, *, touch: bool) -> Preparer:
+        return Preparer(
+            self._upper,
+            self._places.project,
+            rules,
+            stamp=self._stamp,
+            owned=self._owned,
+            effects=self._effects,
+            touch=touch,
+        )
+
+    def _alive(self) -> int:
+        if self._at < 0:
+            raise TransactionEnded(self.id, "it was committed or rolled back")
+        return self._at
+
+    def _close(self) -> None:
+        os.close(self._upper)
+        os.close(self._at)
+        self._at = self._upper = -1
+
+    def _take(self, source: Path, path: JailPath) -> None:
+        self._alive()
+        text = str(path)
+        with self._place_for(text) as parent, opened(self._at, layout.SCRATCH) as scratch:
+            inside = os.fspath(source.relative_to(self._path / layout.SCRATCH))
+            moved_aside = self._move_aside(parent, text)
+            with opened(scratch, parent_of(inside)) as origin:
+                self._effects.rename(origin, name_of(inside), parent, name_of(text))
+            taken = open_beneath(parent, name_of(text), os.O_PATH)
+            try:
+                self._own(taken)
+                if stat.S_ISDIR(os.fstat(taken).st_mode) and (moved_aside or self._has(text)):
+                    # Without it overlayfs would merge the tree with the project's.
+                    self._effects.mark(taken, OPAQUE, b"y")
+            finally:
+                os.close(taken)
+
+    def _has(self, path: str) -> bool:
+        return status(self._places.project, path) is not None
+
+    def _own(self, descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        if self._owner is not None and found.st_uid == 0 != self._owner[0]:
+            self._effects.chown(descriptor, *self._owner)
+        if stat.S_ISREG(found.st_mode):
+            self._effects.chmod(descriptor, 0o644)
+
+    def _put(self, parent: int, name: str, content: bytes) -> int:
+        descriptor = self._effects.create(parent, name, content)
+        self._effects.chmod(descriptor, 0o644)
+        self._give(descriptor)
+        return descriptor
+
+    def _move_aside(self, parent: int, path: str) -> bool:
+        """Free a name of the upper; a whiteout or an old tree goes with the scratch."""
+        with contextlib.suppress(FileNotFoundError), opened(self._at, layout.SCRATCH) as scratch:
+            aside = f"aside-{secrets.token_hex(6)}"
+            self._effects.rename(parent, name_of(path), scratch, aside)
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _place_for(self, path: str) -> Iterator[int]:
+        """Open the upper's directory for `path`, made like the project's where it is missing."""
+        at, below = os.dup(self._upper), ""
+        hidden = False
+        try:
+            for part in parent_of(path).split("/") if parent_of(path) else ():
+                below = join(below, part)
+                found = status(at, part)
+                if found is None:
+                    base = None if hidden else status(self._places.project, below)
+                    self._make_like(at, part, base)
+                elif not stat.S_ISDIR(found.st_mode) and not is_whiteout(found):
+                    raise PathBlocked(path, f"{below!r} is no directory")
+                elif is_whiteout(found):
+                    self._effects.unlink(at, part)
+                    self._make_like(at, part, None)
+                    self._mark_opaque(at, part)
+                hidden = hidden or is_opaque(at, part)
+                inner = open_directory(at, part)
+                os.close(at)
+                at = inner
+            yield at
+        finally:
+            os.close(at)
+
+    def _make_like(self, at: int, name: str, base: os.stat_result | None) -> None:
+        if base is not None and not stat.S_ISDIR(base.st_mode):
+            raise PathBlocked(name, "the project has something else there")
+        self._effects.mkdir(at, name, 0o755)
+        made = open_directory(at, name)
+        try:
+            self._give(made)
+            if base is not None:
+                self._effects.chmod(made, stat.S_IMODE(base.st_mode))
+                self._effects.utime(made, base.st_atime_ns, base.st_mtime_ns)
+        finally:
+            os.close(made)
+
+    def _mark_opaque(self, at: int, name: str) -> None:
+        made = open_directory(at, name)
+        try:
+            self._effects.mark(made, OPAQUE, b"y")
+        finally:
+            os.close(made)
+
+    def _give_named(self, at: int, name: str) -> None:
+        with opened(at, name) as descriptor:
+            self._give(descriptor)
+
+    def _give(self, descriptor: int) -> None:
+        # The layer is mounted with the identities of the project's owner, and
+        # what a sandbox makes there belongs to whom this belongs to.
+        if self._owner is not None and self._owner[0] != 0:
+            self._effects.chown(descriptor, *self._owner)

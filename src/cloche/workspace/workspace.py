@@ -1,0 +1,121 @@
+"""A project with its transactions: one writer at a time, every commit atomic, the last ones kept."""
+
+from pathlib import Path
+
+from cloche.model.paths import JailPath
+from cloche.workspace import journal as journals
+from cloche.workspace import layout
+from cloche.workspace.diff import Change, Changes, Kind
+from cloche.workspace.discard import sweep
+from cloche.workspace.effects import Effects
+from cloche.workspace.errors import RecoveryNeeded, UndoRefused
+from cloche.workspace.finish import is_undone, read_record, undo_numbers
+from cloche.workspace.journal import Action, Journal
+from cloche.workspace.lock import WriterLock
+from cloche.workspace.recover import clear, recover
+from cloche.workspace.report import Committed, PastCommit, RecoveryReport
+from cloche.workspace.transaction import Transaction
+from cloche.workspace.undo import undo_last
+
+__all__ = ["Committed", "PastCommit", "RecoveryReport", "Workspace"]
+
+_KINDS = {Action.ADD: Kind.ADD, Action.SWAP: Kind.REPLACE, Action.REMOVE: Kind.DELETE}
+
+
+class Workspace:
+    """An open project; close it when done. For one thread at a time."""
+
+    def __init__(self, places: layout.Places, effects: Effects) -> None:
+        self._places, self._effects = places, effects
+        self._lock: WriterLock | None = None
+
+    @classmethod
+    def open(cls, project: Path, state_home: Path, effects: Effects | None = None) -> "Workspace":
+        """Open `project`, its state below `state_home` or beside it. Raises StateUnavailable."""
+        return cls(layout.open_places(project, state_home), effects or Effects())
+
+    def begin(self, *, owned: tuple[str, ...] = ()) -> Transaction:
+        """Begin a transaction; trees in `owned` are a tool's, and edits in them no conflict.
+
+        Raises WorkspaceBusy while another process has one, RecoveryNeeded
+        after a crash in the middle of a commit.
+        """
+        self._hold()
+        if journals.is_marked(self._places.state):
+            raise RecoveryNeeded(str(self._places.project_path))
+        clear(self._places, self._effects)
+        return Transaction(self._places, self._effects, owned)
+
+    def recover(self) -> RecoveryReport:
+        """Finish or discard what a crash left. Raises WorkspaceBusy, JournalDamaged, RecoveryNeeded."""
+        self._hold()
+        return recover(self._places, self._effects)
+
+    def undo(self, count: int = 1) -> Committed:
+        """Take the last `count` commits back, newest first; gives the sum.
+
+        Raises UndoRefused; commits taken back before that stay taken back.
+        """
+        if count < 1:
+            raise UndoRefused("the count must be at least 1")
+        self._hold()
+        if journals.is_marked(self._places.state):
+            raise RecoveryNeeded(str(self._places.project_path))
+        done = [undo_last(self._places, self._effects) for _ in range(count)]
+        return Committed(
+            transaction=done[-1].transaction,
+            added=sum(one.added for one in done),
+            replaced=sum(one.replaced for one in done),
+            deleted=sum(one.deleted for one in done),
+            late_edits=tuple(edit for one in done for edit in one.late_edits),
+        )
+
+    def changes(self) -> Changes:
+        """Give what the last commit that stands changed."""
+        standing = self._standing()
+        if not standing:
+            return Changes()
+        items = (
+            Change(
+                kind=_KINDS[operation.action],
+                path=JailPath(tuple(operation.path.split("/"))),
+                is_directory=operation.incoming is not None
+                and operation.incoming.mode & 0o170000 == 0o040000,  # noqa: PLR2004 - S_IFDIR
+                size=operation.incoming.size if operation.incoming else 0,
+                entries=1,
+            )
+            for operation in standing[-1].operations
+        )
+        return Changes(items=tuple(sorted(items, key=lambda change: change.path)))
+
+    def history(self) -> tuple[PastCommit, ...]:
+        """Give the commits that can be taken back, oldest first."""
+        return tuple(
+            PastCommit(
+                number=record.number,
+                transaction=record.transaction,
+                added=record.tally.added,
+                replaced=record.tally.replaced,
+                deleted=record.tally.deleted,
+            )
+            for record in self._standing()
+        )
+
+    def close(self) -> None:
+        """Let the next writer in, then delete what was thrown away."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        sweep(self._places.state, self._effects)
+        self._places.close()
+
+    def _standing(self) -> list[Journal]:
+        state = self._places.state
+        found = (
+            read_record(state, n) for n in sorted(undo_numbers(state)) if not is_undone(state, n)
+        )
+        return [record for record in found if record is not None]
+
+    def _hold(self) -> None:
+        if self._lock is None:
+            self._lock = WriterLock(self._places, self._effects)
