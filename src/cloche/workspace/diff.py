@@ -158,7 +158,7 @@ def walk_base(base: int, path: str, *, limit: int) -> Iterator[tuple[str, os.sta
 
 
 def _names(directory: int, path: str, room: int) -> list[str]:
-    names = []
+    names: list[str] = []
     with os.scandir(directory) as entries:
         for entry in entries:
             if len(names) >= room:

@@ -69,7 +69,7 @@ def _remove_entry(root: int, name: str, effects: Effects) -> None:
 def _open(at: int, name: str, effects: Effects) -> int:
     descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
     try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o700 != 0o700:  # noqa: PLR2004 - rwx
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o700 != 0o700:
             with contextlib.suppress(PermissionError):
                 effects.chmod(descriptor, 0o700)
         return open_directory(descriptor, "")

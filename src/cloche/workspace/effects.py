@@ -28,7 +28,7 @@ class Effects:
         """Make a directory with exactly `mode`, whatever the umask."""
         self._tell("mkdir", name)
         os.mkdir(name, 0o700, dir_fd=at)
-        if mode != 0o700:  # noqa: PLR2004 - the mode it was just made with
+        if mode != 0o700:
             descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
             try:
                 self.chmod(descriptor, mode)

@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cloche.errors import ClocheError
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import replay
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
-from cloche.errors import ClocheError
 from cloche.workspace.errors import RecoveryNeeded
 from cloche.workspace.jail import name_of, open_directory
 from cloche.workspace.journal import Journal, Kind

@@ -33,7 +33,11 @@ class WriterLock:
                 raise WorkspaceBusy(str(places.project_path), holder) from error
             raise
         self._descriptor = descriptor
-        effects.overwrite(descriptor, f"{os.getpid()} {_started('self')}\n".encode())
+        try:
+            effects.overwrite(descriptor, f"{os.getpid()} {_started('self')}\n".encode())
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let the next writer in; harmless when repeated."""
@@ -45,7 +49,7 @@ class WriterLock:
 def _holder(content: bytes) -> int:
     """Give the pid that wrote the lock file, 0 when it is not that process any more."""
     fields = content.decode("ascii", "replace").split()
-    if len(fields) != 2 or not fields[0].isdecimal():  # noqa: PLR2004 - pid and start time
+    if len(fields) != 2 or not fields[0].isdecimal():
         return 0
     # A pid is used again; with its start time it is one process only. The lock
     # may be held by a process in another pid namespace, which we cannot name.

@@ -10,7 +10,6 @@ from cloche.workspace.conflict import conflicts, is_edited
 from cloche.workspace.diff import (
     OVERLAY_MARK,
     Change,
-    Changes,
     Difference,
     Kind,
     Role,

@@ -16,7 +16,8 @@ def recover(places: layout.Places, effects: Effects) -> RecoveryReport:
     Raises JournalDamaged, with nothing changed, and RecoveryNeeded when the
     disk still refuses.
     """
-    completed, late = False, ()
+    completed = False
+    late: tuple[str, ...] = ()
     journal = journals.read(places.state, layout.JOURNAL)
     if journal is not None:
         late = finish(journal, places, effects)

@@ -80,7 +80,7 @@ class Workspace:
                 kind=_KINDS[operation.action],
                 path=JailPath(tuple(operation.path.split("/"))),
                 is_directory=operation.incoming is not None
-                and operation.incoming.mode & 0o170000 == 0o040000,  # noqa: PLR2004 - S_IFDIR
+                and operation.incoming.mode & 0o170000 == 0o040000,
                 size=operation.incoming.size if operation.incoming else 0,
                 entries=1,
             )

@@ -1,0 +1,190 @@
+"""Commits, undo and recovery on a real file system, stopped in front of every change."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cloche.model.paths import JailPath
+from cloche.workspace.effects import Effects
+from cloche.workspace.errors import ChangesRefused, EditedMeanwhile, UndoRefused, WorkspaceBusy
+from cloche.workspace.screen import ScreenRules, allow_all
+from cloche.workspace.transaction import Transaction
+from cloche.workspace.workspace import Workspace
+
+RULES = ScreenRules(
+    max_bytes=1 << 20,
+    max_file_bytes=1 << 20,
+    max_entries=1000,
+    may_write=allow_all,
+    may_delete=allow_all,
+)
+
+
+class Stopped(Exception):  # noqa: N818 - it stands for a power cut
+    """The machine went away here."""
+
+
+def _stop_at(limit: int) -> Effects:
+    count = 0
+
+    def before(_call: str, _detail: str) -> None:
+        nonlocal count
+        count += 1
+        if count > limit:
+            raise Stopped
+
+    return Effects(before)
+
+
+def _project(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "src" / "main.js").write_text("one")
+    (project / "gone.txt").write_text("two")
+    (project / "dist").mkdir()
+    (project / "dist" / "old.js").write_text("three")
+    return project
+
+
+def _snapshot(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    found = {}
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(root))] = (status.st_mode, status.st_mtime_ns, content)
+    return found
+
+
+def _change(transaction: Transaction) -> None:
+    transaction.put(JailPath.parse("src/main.js"), b"changed")
+    transaction.put(JailPath.parse("new/deep/file.txt"), b"new")
+    tree = transaction.scratch("tree")
+    (tree / "new.js").write_text("built")
+    transaction.take_tree(tree, JailPath.parse("dist"))
+    try:
+        os.mknod(transaction.upper / "gone.txt", 0o020000, os.makedev(0, 0))
+    except PermissionError:
+        pytest.skip("making a whiteout without an overlay takes CAP_MKNOD")
+
+
+def test_a_commit_makes_the_layer_the_project_and_undo_takes_it_back(tmp_path: Path) -> None:
+    project = _project(tmp_path)
+    before = _snapshot(project)
+    workspace = Workspace.open(project, tmp_path / "state")
+    transaction = workspace.begin()
+    _change(transaction)
+    assert _snapshot(project) == before
+    done = transaction.commit(RULES)
+    assert (done.added, done.replaced, done.deleted) == (1, 2, 1)
+    assert (project / "src" / "main.js").read_text() == "changed"
+    assert not (project / "gone.txt").exists()
+    assert [path.name for path in (project / "dist").iterdir()] == ["new.js"]
+    workspace.undo()
+    assert _snapshot(project) == before
+    with pytest.raises(UndoRefused):
+        workspace.undo()
+    workspace.close()
+
+
+def test_commits_are_taken_back_one_after_another(tmp_path: Path) -> None:
+    project = _project(tmp_path)
+    states = [_snapshot(project)]
+    workspace = Workspace.open(project, tmp_path / "state")
+    for text in ("first", "second", "third"):
+        transaction = workspace.begin()
+        transaction.put(JailPath.parse("made/a.txt"), text.encode())
+        transaction.put(JailPath.parse("src/main.js"), text.encode())
+        transaction.commit(RULES)
+        states.append(_snapshot(project))
+    for state in reversed(states[:-1]):
+        workspace.undo()
+        assert _snapshot(project) == state
+    workspace.close()
+
+
+def test_undo_refuses_to_take_edits_of_the_user_away(tmp_path: Path) -> None:
+    project = _project(tmp_path)
+    workspace = Workspace.open(project, tmp_path / "state")
+    transaction = workspace.begin()
+    _change(transaction)
+    transaction.commit(RULES)
+    (project / "new" / "deep" / "mine.txt").write_text("by hand")
+    with pytest.raises(UndoRefused, match=r"mine\.txt"):
+        workspace.undo()
+    workspace.close()
+
+
+def test_an_edit_during_the_run_stops_the_commit(tmp_path: Path) -> None:
+    project = _project(tmp_path)
+    workspace = Workspace.open(project, tmp_path / "state")
+    transaction = workspace.begin()
+    _change(transaction)
+    (project / "src" / "main.js").write_text("by hand")
+    with pytest.raises(EditedMeanwhile, match=r"main\.js"):
+        transaction.commit(RULES)
+    assert (project / "src" / "main.js").read_text() == "by hand"
+    assert (project / "gone.txt").exists()
+    workspace.close()
+
+
+def test_a_second_writer_is_refused_and_a_refused_commit_changes_nothing(tmp_path: Path) -> None:
+    project = _project(tmp_path)
+    workspace = Workspace.open(project, tmp_path / "state")
+    transaction = workspace.begin()
+    other = Workspace.open(project, tmp_path / "state")
+    with pytest.raises(WorkspaceBusy):
+        other.begin()
+    other.close()
+    transaction.put(JailPath.parse("ok.txt"), b"fine")
+    (transaction.upper / "leave").symlink_to("../../etc/passwd")
+    before = _snapshot(project)
+    with pytest.raises(ChangesRefused, match="leaves the project"):
+        transaction.commit(RULES)
+    assert _snapshot(project) == before
+    workspace.close()
+
+
+@pytest.mark.parametrize("undoing", [False, True])
+def test_stopped_before_every_change_the_project_is_whole(tmp_path: Path, *, undoing: bool) -> None:
+    outcomes = set()
+    for limit in range(400):
+        root = tmp_path / str(limit)
+        root.mkdir()
+        project, state = _project(root), root / "state"
+        before = _snapshot(project)
+        try:
+            workspace = Workspace.open(project, state)
+            transaction = workspace.begin()
+            _change(transaction)
+            if undoing:
+                transaction.commit(RULES)
+                before = _snapshot(project)
+                workspace._lock.release()  # type: ignore[union-attr]  # noqa: SLF001
+                workspace = Workspace.open(project, state, _stop_at(limit))
+                workspace.undo()
+            else:
+                transaction._effects = _stop_at(limit)  # noqa: SLF001
+                transaction.commit(RULES)
+            finished = True
+        except Stopped:
+            finished = False
+        if workspace._lock is not None:  # noqa: SLF001
+            workspace._lock.release()  # noqa: SLF001 - what the death of a process does
+        after = Workspace.open(project, state)
+        after.recover()
+        names = set(_snapshot(project))
+        if undoing:
+            whole = {"gone.txt", "dist/old.js"} <= names and "new" not in names
+        else:
+            whole = {"new/deep/file.txt", "dist/new.js"} <= names and "gone.txt" not in names
+        outcomes.add(whole)
+        assert whole or _snapshot(project) == before, f"torn when stopped before change {limit}"
+        after.begin().rollback()
+        after.close()
+        assert not [n for n in os.listdir(after._places.state_path) if n[:3] in ("tx-", "dea")]  # noqa: SLF001
+        if finished:
+            break
+    else:
+        pytest.fail("the commit never finished")
+    assert outcomes == {False, True}
