@@ -1,0 +1,129 @@
+"""The commands that look, or act at once: doctor, scaffold, diff, undo, recover, policy."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from cloche.assembly import Kernel
+from cloche.errors import InvalidValue
+from cloche.kernel.project import Project
+from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
+from cloche.model.step import Trust
+from cloche.model.paths import JailPath
+from cloche.policy.engine import describe, evaluate
+from cloche.policy.explain import explain, remedy
+from cloche.policy.load import load_default, load_policy
+from cloche.workspace.screen import shown
+
+
+def safe(text: str) -> str:
+    """Give `text` without anything a terminal would obey; line breaks stay."""
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+async def doctor(kernel: Kernel, *, as_json: bool) -> int:
+    """Say of each barrier what this machine gives, found out by doing."""
+    features = await kernel.doctor()
+    rows = features.rows()
+    if as_json:
+        _say({"type": "doctor", "barriers": rows})
+        return 0
+    for name, support, why in rows:
+        print(f"  {support.upper():8} {name:22} {safe(why)}")
+    for tool in kernel.toolchains():
+        print(f"  {'FOUND':8} {tool.name} {tool.version}")
+    return 0
+
+
+async def scaffold(kernel: Kernel, arguments: argparse.Namespace) -> int:
+    """Make a project from a template, or list the templates."""
+    if arguments.template == "list":
+        for template in kernel.templates():
+            print(f"  {template.name:12} {template.summary}")
+        return 0
+    directory: Path = arguments.directory
+    made = await kernel.scaffold(arguments.template, directory, directory.absolute().name)
+    if arguments.json:
+        _say({"type": "scaffolded", "path": str(made.path), "files": made.files})
+    else:
+        print(
+            f"{made.files} files in {safe(str(made.path))}; next: cloche ship {safe(str(directory))}"
+        )
+    return 0
+
+
+async def transactions(project: Project, arguments: argparse.Namespace) -> int:
+    """Show the last commit, take commits back, or recover."""
+    if arguments.command == "diff":
+        changes = await project.diff()
+        for change in changes.items:
+            if arguments.json:
+                _say({"type": "change", "kind": change.kind.value, "path": str(change.path)})
+            else:
+                sign = {"add": "+", "replace": "~", "delete": "-"}[change.kind.value]
+                print(f"{sign} {safe(str(change.path))}{'/' if change.is_directory else ''}")
+        return 0
+    if arguments.command == "undo":
+        done = await project.undo(arguments.count)
+        text = f"taken back: {done.added} added, {done.replaced} replaced, {done.deleted} deleted"
+        _tell("undone", done, text, as_json=arguments.json)
+        return 0
+    report = await project.recover()
+    text = (
+        "an interrupted commit was completed" if report.completed else "no commit was interrupted"
+    )
+    text += f"; {report.discarded} unfinished transactions discarded"
+    _tell("recovered", report, text, as_json=arguments.json)
+    return 0
+
+
+def policy(arguments: argparse.Namespace) -> int:
+    """Check a policy file, or explain one decision."""
+    if arguments.part == "check":
+        load_policy(arguments.file)
+        print(f"{safe(str(arguments.file))} is a valid policy")
+        return 0
+    rules = load_policy(arguments.policy) if arguments.policy else load_default()
+    action = _action(arguments.action, arguments.what)
+    decision = evaluate(rules, action)
+    if arguments.json:
+        _say(
+            {
+                "type": "decision",
+                "action": describe(action),
+                "effect": decision.effect.value,
+                "reasons": list(decision.reasons),
+                "remedy": remedy(action, decision),
+            }
+        )
+    else:
+        print(safe(explain(rules, action, decision)))
+    return 0
+
+
+def _action(kind: str, what: str) -> Action:
+    if kind == "connect":
+        host, _, port = what.rpartition(":")
+        if not host or not port.isdecimal():
+            raise InvalidValue("what", what, "HOST:PORT")
+        return Connect(host=host, port=int(port))
+    if kind == "execute":
+        return Execute(argv=tuple(what.split()), trust=Trust.PROJECT, typed_by_person=True)
+    path = JailPath.parse(what)
+    kinds = {"read": ReadFile, "write": WriteFile, "delete": DeleteFile}
+    return kinds[kind](path=path)
+
+
+def _tell(kind: str, value: Any, text: str, *, as_json: bool) -> None:  # Any: any dataclass
+    if as_json:
+        _say({"type": kind, **dataclasses.asdict(value)})
+        return
+    print(text)
+    for edit in value.late_edits:
+        print(f"  you edited {safe(edit)}")
+
+
+def _say(value: dict[str, Any]) -> None:  # Any: JSON
+    print(json.dumps(value, ensure_ascii=True), flush=True)

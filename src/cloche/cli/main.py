@@ -1,0 +1,122 @@
+"""`cloche`: arguments to a kernel call, events to lines, errors to exit statuses."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from cloche.assembly import Kernel
+from cloche.cli import inspect
+from cloche.cli.parser import make_parser
+from cloche.cli.show import Shower, make_shower
+from cloche.errors import ClocheError
+from cloche.kernel.context import KernelSettings, RunOptions, RunResult
+from cloche.kernel.project import Project
+from cloche.kernel.run import Run
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        return asyncio.run(_dispatch(arguments))
+    except ClocheError as error:
+        _print_error(error, as_json=arguments.json)
+        return error.exit_status
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has gone; the interpreter's own flush at exit would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+async def _dispatch(arguments: argparse.Namespace) -> int:
+    if arguments.command == "policy":
+        return inspect.policy(arguments)
+    async with Kernel.open(KernelSettings(policy=arguments.policy)) as kernel:
+        match arguments.command:
+            case "doctor":
+                return await inspect.doctor(kernel, as_json=arguments.json)
+            case "scaffold":
+                return await inspect.scaffold(kernel, arguments)
+            case "diff" | "undo" | "recover":
+                project = await kernel.project(arguments.directory, any_directory=True)
+                return await inspect.transactions(project, arguments)
+            case "run":
+                return await _run(kernel, arguments)
+            case _:
+                project = await kernel.project(arguments.directory)
+                return await _verb(project, arguments)
+
+
+async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
+    argv = tuple(arguments.argv)
+    argv = argv[1:] if argv[:1] == ("--",) else argv
+    if not argv:
+        make_parser().error("run: say what to run, after --")
+    named = arguments.network.split(",")
+    options = RunOptions(
+        memory_bytes=arguments.memory,
+        cpu_percent=arguments.cpu,
+        processes=arguments.pids,
+        timeout_seconds=arguments.timeout,
+        network=() if named == ["none"] else tuple(named),
+        keep=arguments.keep,
+        discard=arguments.discard,
+        stdin=None if sys.stdin is None or sys.stdin.isatty() else _read_stdin,
+    )
+    project = await kernel.project(arguments.project, any_directory=True)
+    shower = make_shower(as_json=arguments.json, raw=True)
+    return (await _follow(project.run(argv, options), shower)).exit_status
+
+
+def _read_stdin() -> bytes:
+    return os.read(0, 65536)
+
+
+async def _verb(project: Project, arguments: argparse.Namespace) -> int:
+    options = RunOptions(
+        memory_bytes=arguments.memory,
+        cpu_percent=arguments.cpu,
+        processes=arguments.pids,
+        timeout_seconds=arguments.timeout,
+        port=getattr(arguments, "port", 0),
+    )
+    run: Run = getattr(project, arguments.command)(options)
+    result = await _follow(run, make_shower(as_json=arguments.json, raw=False))
+    return result.exit_status
+
+
+async def _follow(run: Run, shower: Shower) -> RunResult:
+    """Show a run to its end; an interrupt cancels it and waits until nothing of it is left."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, run.cancel)
+    try:
+        with contextlib.closing(shower):
+            async for event in run:
+                shower.show(event)
+        return await run
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _print_error(error: ClocheError, *, as_json: bool) -> None:
+    if as_json:
+        print(
+            json.dumps(
+                {"type": "error", "code": error.code, "message": str(error), "remedy": error.remedy}
+            )
+        )
+        return
+    print(f"cloche: {inspect.safe(str(error))}", file=sys.stderr)
+    if error.remedy:
+        print(f"        {inspect.safe(error.remedy)}", file=sys.stderr)

@@ -1,0 +1,222 @@
+"""Events as a person reads them, or as JSON lines. Everything from a sandbox is escaped here."""
+
+import json
+import sys
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from cloche.model.event import (
+    ArtifactMade,
+    ChangesCommitted,
+    Confined,
+    Denied,
+    Event,
+    Found,
+    Note,
+    Output,
+    PreviewReady,
+    RunFinished,
+    StepFinished,
+    StepStarted,
+    UsageMeasured,
+)
+from cloche.model.event import Progress as Progressed
+from cloche.workspace.screen import shown
+
+_TAIL = 30
+_ENDS = {"ok": "ok", "failed": "FAILED", "limit": "LIMIT", "warned": "warned", "killed": "killed"}
+
+
+class Shower(Protocol):
+    """Shows the events of one run."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+    def close(self) -> None:
+        """The run is over; harmless when repeated."""
+
+
+def make_shower(*, as_json: bool, raw: bool) -> Shower:
+    """Choose by what the user asked for and by where the output goes."""
+    if as_json:
+        return JsonShower()
+    return RawShower() if raw else PlainShower()
+
+
+class JsonShower:
+    """One JSON object a line, ASCII only."""
+
+    def show(self, event: Event) -> None:
+        """Print the wire form."""
+        print(json.dumps(event.to_json(), ensure_ascii=True), flush=True)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class RawShower:
+    """For `run`: the program's own output passes through as it is, ours goes to standard error."""
+
+    def show(self, event: Event) -> None:
+        """Pass output on; show refusals and what was committed."""
+        match event:
+            case Output():
+                stream = sys.stderr if event.stream == "stderr" else sys.stdout
+                stream.buffer.write(event.data)
+                stream.flush()
+            case Denied():
+                _err(f"refused: {event.tried} ({event.rule})", event.remedy)
+            case ChangesCommitted() if event.added + event.replaced + event.deleted:
+                _err(_counts(event))
+            case Note():
+                _err(event.text)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class PlainShower:
+    """Steps, their progress, what was refused, and at the end containment and artifact."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._tails: dict[str, list[str]] = {}
+        self._titles: dict[str, str] = {}
+        self._barriers: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
+        self._denied: list[Denied] = []
+        self._usage: dict[str, UsageMeasured] = {}
+        self._artifact: ArtifactMade | None = None
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case StepStarted():
+                self._start(event)
+            case Output():
+                text = event.data.decode("utf-8", "replace")
+                tail = self._tails.setdefault(event.step, [])
+                tail += text.splitlines()
+                del tail[:-_TAIL]
+            case Progressed():
+                self._advance(event)
+            case Confined():
+                self._barriers.setdefault(event.barriers, []).append(event.step)
+            case Denied():
+                self._denied.append(event)
+                self._say(f"    refused: {shown(event.tried)}", "yellow")
+            case Found():
+                found = event.diagnostic
+                where = f"{found.file}:{found.line}: " if found.file else ""
+                self._say(f"    {found.severity.value}: {shown(where + found.message)}")
+            case UsageMeasured():
+                self._usage[event.step] = event
+            case StepFinished():
+                self._finish(event)
+            case PreviewReady():
+                self._say(f"  ready at {event.url} (interrupt to stop)", "bold green")
+            case Note():
+                self._say(f"  note: {shown(event.text)}")
+            case ArtifactMade():
+                self._artifact = event
+            case ChangesCommitted():
+                self._say(f"  {_counts(event)}")
+            case RunFinished():
+                self._end(event)
+
+    def close(self) -> None:
+        """Take the bars away."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def _start(self, event: StepStarted) -> None:
+        self._titles[event.step] = event.title
+        if not self._console.is_terminal:
+            self._say(f"  ... {shown(event.title)}")
+            return
+        if self._bars is None:
+            self._bars = Progress(
+                TextColumn("  {task.description}"),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._bars.start()
+        self._tasks[event.step] = self._bars.add_task(
+            shown(event.title).replace("[", "("), total=event.expected or None
+        )
+
+    def _advance(self, event: Progressed) -> None:
+        task = self._tasks.get(event.step)
+        if self._bars is not None and task is not None:
+            self._bars.update(task, completed=event.done, total=event.total or None)
+
+    def _finish(self, event: StepFinished) -> None:
+        task = self._tasks.pop(event.step, None)
+        if self._bars is not None and task is not None:
+            self._bars.remove_task(task)
+        usage = self._usage.get(event.step)
+        spent = f"{usage.wall_seconds:6.2f} s" if usage else ""
+        if usage and usage.memory_peak_bytes:
+            spent += f", {usage.memory_peak_bytes >> 20} MiB"
+        if usage and usage.network_bytes:
+            spent += f", {usage.network_bytes >> 10} KiB from the network"
+        style = "green" if event.outcome == "ok" else "red"
+        title = shown(self._titles.get(event.step, event.step))
+        self._say(f"  {_ENDS.get(event.outcome, event.outcome):6} {title:44} {spent}", style)
+        if event.outcome not in ("ok", "warned"):
+            for line in self._tails.get(event.step, []):
+                self._say(f"         | {shown(line)}")
+            if event.why:
+                self._say(f"         {shown(event.why)}")
+        self._tails.pop(event.step, None)
+
+    def _end(self, event: RunFinished) -> None:
+        self.close()
+        if self._barriers:
+            self._say("\nContainment (every barrier of every step)")
+        for barriers, steps in self._barriers.items():
+            self._say(f"  {', '.join(dict.fromkeys(steps))}")
+            for name, support, why in barriers:
+                self._say(f"    {support.upper():8} {name:22} {shown(why)}")
+        if self._denied:
+            self._say("\nRefused")
+        for denied in self._denied:
+            times = f" ({denied.count} times)" if denied.count > 1 else ""
+            self._say(f"  [{denied.rule}] {denied.step}: {shown(denied.tried)}{times}")
+        if self._artifact is not None and event.outcome == "ok":
+            made = self._artifact
+            self._say(f"\nArtifact {shown(made.path)}", "bold")
+            self._say(f"  sha256 {made.sha256}\n  {made.size} bytes, {made.files} files")
+        style = "bold green" if event.outcome == "ok" else "bold red"
+        self._say(f"\n{event.outcome} in {event.seconds:.1f} s", style)
+
+    def _say(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style)
+
+
+def _counts(event: ChangesCommitted) -> str:
+    return (
+        f"committed {event.transaction}: {event.added} added, "
+        f"{event.replaced} replaced, {event.deleted} deleted"
+    )
+
+
+def _err(text: str, remedy: str = "") -> None:
+    print(
+        f"cloche: {shown(text)}" + (f"\n        {shown(remedy)}" if remedy else ""), file=sys.stderr
+    )
