@@ -26,12 +26,14 @@ def safe(text: str) -> str:
 async def doctor(kernel: Kernel, *, as_json: bool) -> int:
     """Say of each barrier what this machine gives, found out by doing."""
     features = await kernel.doctor()
-    rows = features.rows()
     if as_json:
+        rows = [(f.feature.value, f.support.value, f.why, f.mend) for f in features.findings]
         _say({"type": "doctor", "barriers": rows})
         return 0
-    for name, support, why in rows:
-        print(f"  {support.upper():8} {name:22} {safe(why)}")
+    for found in features.findings:
+        print(f"  {found.support.value.upper():8} {found.feature.value:22} {safe(found.why)}")
+        if found.mend:
+            print(f"  {'':8} {'':22} mend: {safe(found.mend)}")
     for tool in kernel.toolchains():
         print(f"  {'FOUND':8} {tool.name} {tool.version}")
     return 0
@@ -112,8 +114,9 @@ def _action(kind: str, what: str) -> Action:
     if kind == "execute":
         return Execute(argv=tuple(what.split()), trust=Trust.PROJECT, typed_by_person=True)
     path = JailPath.parse(what)
-    kinds = {"read": ReadFile, "write": WriteFile, "delete": DeleteFile}
-    return kinds[kind](path=path)
+    if kind == "read":
+        return ReadFile(path=path)
+    return WriteFile(path=path) if kind == "write" else DeleteFile(path=path)
 
 
 def _tell(kind: str, value: Any, text: str, *, as_json: bool) -> None:  # Any: any dataclass
