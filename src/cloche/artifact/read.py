@@ -31,7 +31,7 @@ def verify_package(path: Path) -> PackageRead:
     with _opened(path) as archive:
         manifest = _manifest(archive, path)
         expected = iter(manifest.members)
-        for header in archive:
+        for header in _rest(archive):
             member = next(expected, None)
             if member is None:
                 raise PackageInvalid(path.name, f"{header.name!r} is not in its manifest")
@@ -53,7 +53,7 @@ def extract_package(path: Path, into: Path) -> Manifest:
     links: list[Member] = []
     with _opened(path) as archive:
         archive.next()  # the manifest, just verified
-        for header, member in zip(archive, read.manifest.members, strict=True):
+        for header, member in zip(_rest(archive), read.manifest.members, strict=True):
             if not member.path.startswith(CONTENT):
                 continue
             if member.target:
@@ -75,6 +75,12 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
             yield archive
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise PackageInvalid(path.name, f"it cannot be read: {error}") from error
+
+
+def _rest(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Go on behind the manifest; iterating over the archive itself would start anew."""
+    while (header := archive.next()) is not None:
+        yield header
 
 
 def _manifest(archive: tarfile.TarFile, path: Path) -> Manifest:

@@ -94,7 +94,8 @@ class PlainShower:
         self._tasks: dict[str, TaskID] = {}
         self._tails: dict[str, list[str]] = {}
         self._titles: dict[str, str] = {}
-        self._barriers: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
+        self._barriers: dict[tuple[tuple[str, str], ...], list[str]] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
         self._denied: list[Denied] = []
         self._usage: dict[str, UsageMeasured] = {}
         self._artifact: ArtifactMade | None = None
@@ -112,7 +113,7 @@ class PlainShower:
             case Progressed():
                 self._advance(event)
             case Confined():
-                self._barriers.setdefault(event.barriers, []).append(event.step)
+                self._confine(event)
             case Denied():
                 self._denied.append(event)
                 self._say(f"    refused: {shown(event.tried)}", "yellow")
@@ -140,6 +141,13 @@ class PlainShower:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
+
+    def _confine(self, event: Confined) -> None:
+        """Group steps whose barriers are equally strong; the reason of the first speaks for all."""
+        rows = tuple((name, support) for name, support, _ in event.barriers)
+        self._barriers.setdefault(rows, []).append(event.step)
+        for name, support, why in event.barriers:
+            self._reasons.setdefault((name, support), why)
 
     def _start(self, event: StepStarted) -> None:
         self._titles[event.step] = event.title
@@ -191,8 +199,9 @@ class PlainShower:
             self._say("\nContainment (every barrier of every step)")
         for barriers, steps in self._barriers.items():
             self._say(f"  {', '.join(dict.fromkeys(steps))}")
-            for name, support, why in barriers:
-                self._say(f"    {support.upper():8} {name:22} {shown(why)}")
+            for row in barriers:
+                name, support = row
+                self._say(f"    {support.upper():8} {name:22} {shown(self._reasons[row])}")
         if self._denied:
             self._say("\nRefused")
         for denied in self._denied:
