@@ -20,14 +20,14 @@ def main() -> int:
     """Run the scenes; 0 when each went as it must."""
     shutil.rmtree(STAGE, ignore_errors=True)
     STAGE.mkdir(parents=True)
-    scenes = (honest, hostile_build, hostile_lock)
+    scenes = (honest, hostile_build, hostile_lock, hostile_memory)
     failed = [scene.__name__ for scene in scenes if not scene()]
     print(f"\n{'all scenes went as they must' if not failed else f'FAILED: {failed}'}")
     return 1 if failed else 0
 
 
 def honest() -> bool:
-    """An application from a template that ships with the package: resolved, built, packaged, validated."""
+    """Ship an application from a template that comes with the package."""
     title("1. An honest application")
     app = STAGE / "hello"
     return run("scaffold", "react-ts", str(app)) == 0 and run("ship", str(app)) == 0
@@ -40,9 +40,15 @@ def hostile_build() -> bool:
 
 
 def hostile_lock() -> bool:
-    """A lock file and an .npmrc that point elsewhere: refused before anything is fetched."""
+    """Try a lock file and an .npmrc that point elsewhere: refused before anything is fetched."""
     title("3. A hostile lock file and .npmrc")
     return refused("hostile-lock")
+
+
+def hostile_memory() -> bool:
+    """Try a build that takes all the memory there is: stopped at its limit, and named."""
+    title("4. A build that takes memory without end")
+    return refused("hostile-memory")
 
 
 def refused(name: str) -> bool:
@@ -56,7 +62,7 @@ def refused(name: str) -> bool:
     places = (project, witness)
     before = [digest(place) for place in places]
     processes = set(pids())
-    status = run("ship", str(project))
+    status = run("ship", "--log", str(project))
     same = [digest(place) for place in places] == before
     left = [pid for pid in set(pids()) - processes if is_ours(pid)]
     print(f"  refused: {'yes' if status else 'NO'} (exit status {status})")

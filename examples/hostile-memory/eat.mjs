@@ -9,6 +9,6 @@ if (process.cwd() !== "/project" || readFileSync("/etc/hostname", "utf8") !== "c
 
 const eaten = [];
 for (;;) {
-  eaten.push(Buffer.alloc(64 << 20, 1));
-  console.log(`[build] exhaust memory: ${eaten.length * 64} MiB so far`);
+  eaten.push(Buffer.alloc(256 << 20, 1));
+  console.log(`[build] exhaust memory: ${eaten.length * 256} MiB so far`);
 }

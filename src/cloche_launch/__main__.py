@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from cloche_launch.zygote import serve  # noqa: E402 - the path must be set first
+from cloche_launch.zygote import serve
 
 if __name__ == "__main__":
     sys.exit(serve(int(sys.argv[1])))

@@ -78,7 +78,7 @@ def enter(plan: LaunchPlan, channel: socket.socket, sources: "Sources | None") -
         root.apply(operation)
     sources.close()
     root.enter()
-    sockets, level = network.furnish(plan.observed)  # (4) (24)
+    sockets, level = network.furnish(observed=plan.observed)  # (4) (24)
     names = [name for name, _ in sockets]
     message.send(
         channel,

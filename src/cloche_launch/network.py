@@ -30,7 +30,7 @@ _NFULNL_CFG_CMD_BIND = b"\x01"
 _NFULNL_COPY_PACKET = 2
 
 
-def furnish(observed: bool) -> tuple[list[tuple[str, socket.socket]], str]:
+def furnish(*, observed: bool) -> tuple[list[tuple[str, socket.socket]], str]:
     """Give ([(name, socket)], level): what the host serves, and how far the rules go.
 
     Runs inside the new namespace with every capability over it. Levels: "bare"

@@ -30,14 +30,14 @@ class Sources:
         for operation in plan.mounts:
             if operation["kind"] == "bind":
                 mapped = operation["of_user"] or operation["writable"]
-                self._open(operation["source"], mapped, operation["optional"])
+                self._open(operation["source"], mapped=mapped, optional=operation["optional"])
             elif operation["kind"] == "overlay":
                 # Upper and work must lie on one mount, so their parent is what is cloned.
                 for path in (*operation["lowers"], os.path.dirname(operation["upper"])):
-                    self._open(path, True, False)
+                    self._open(path, mapped=True, optional=False)
             elif operation["kind"] == "dev":
                 for name in DEVICES:
-                    self._open(f"/dev/{name}", False, False)
+                    self._open(f"/dev/{name}", mapped=False, optional=False)
 
     def has(self, path: str) -> bool:
         """Tell whether a descriptor for `path` is left; an optional source may not be there."""
@@ -54,7 +54,7 @@ class Sources:
                 os.close(tree)
         self._trees = {}
 
-    def _open(self, path: str, mapped: bool, optional: bool) -> None:
+    def _open(self, path: str, *, mapped: bool, optional: bool) -> None:
         try:
             tree = calls.open_tree(path)
         except calls.SyscallFailed as error:

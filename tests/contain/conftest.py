@@ -52,7 +52,11 @@ def sandbox(prefix: tuple[str, ...]) -> Sandbox:
             capture_output=True,
             timeout=120,
             check=False,
-            env={"PATH": "/usr/bin:/bin:/usr/sbin", "HOME": "/nonexistent", "CANARY": "from-outside"},
+            env={
+                "PATH": "/usr/bin:/bin:/usr/sbin",
+                "HOME": "/nonexistent",
+                "CANARY": "from-outside",
+            },
         )
         assert done.returncode == 0, done.stderr.decode()
         return SimpleNamespace(**json.loads(done.stdout))

@@ -21,7 +21,9 @@ MIB = 1 << 20
     ],
 )
 def test_cannot_take_more_memory(python: Run, way: str) -> None:
-    done = python(f"{way}\nprint('had it')", limits={"memory_bytes": 128 * MIB, "file_bytes": 1 << 30})
+    done = python(
+        f"{way}\nprint('had it')", limits={"memory_bytes": 128 * MIB, "file_bytes": 1 << 30}
+    )
     assert "had it" not in done.stdout
     if done.report["memory-limit"] == "full":
         assert done.limit == "memory_bytes" or done.status != 0
@@ -53,7 +55,12 @@ def test_time_runs_out_for_the_grandchildren_too(shell: Run) -> None:
     done = shell(f"(setsid sh -c 'sleep 300; : {mark}' &) ; sleep 300", limits={"wall_seconds": 1})
     assert done.limit == "wall_seconds"
     assert time.monotonic() - began < 20
-    assert mark not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    assert (
+        mark
+        not in subprocess.run(
+            ["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True
+        ).stdout
+    )
 
 
 def test_silence_without_work_is_ended(shell: Run) -> None:
@@ -65,7 +72,12 @@ def test_a_daemon_does_not_outlive_the_step(shell: Run) -> None:
     mark = f"daemon-{os.getpid()}-{time.monotonic_ns()}"
     done = shell(f"setsid nohup sh -c 'sleep 300; : {mark}' >/dev/null 2>&1 & exit 0")
     assert done.status == 0
-    assert mark not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    assert (
+        mark
+        not in subprocess.run(
+            ["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True
+        ).stdout
+    )
 
 
 def test_output_is_kept_to_its_limit_and_the_rest_drained(shell: Run) -> None:

@@ -44,7 +44,10 @@ REFUSED = {
     "netfilter's netlink": ("libc.socket(16, 3, 12)", "EPERM"),
     "mptcp": ("libc.socket(2, 1, 262)", "EPERM"),
     "typing into a terminal": ("libc.ioctl(0, ctypes.c_ulong(0x5412), b'x')", "EPERM"),
-    "the same past a 64-bit comparison": ("libc.syscall(16, 0, ctypes.c_ulong(0x100005412), b'x')", "EPERM"),
+    "the same past a 64-bit comparison": (
+        "libc.syscall(16, 0, ctypes.c_ulong(0x100005412), b'x')",
+        "EPERM",
+    ),
     "pasting into a console": ("libc.ioctl(0, ctypes.c_ulong(0x541C), b'x')", "EPERM"),
 }
 

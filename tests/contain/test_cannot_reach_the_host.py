@@ -12,7 +12,9 @@ Run = Callable[..., SimpleNamespace]
 
 def test_what_a_sandbox_may_do_works(shell: Run) -> None:
     """The control: without it a sandbox that runs nothing would pass every test below."""
-    done = shell("cat seed && echo made > new && echo tmp > /tmp/x && echo home > ~/y", files={"seed": "s\n"})
+    done = shell(
+        "cat seed && echo made > new && echo tmp > /tmp/x && echo home > ~/y", files={"seed": "s\n"}
+    )
     assert done.status == 0, done.stderr
     assert done.stdout == "s\n"
     assert done.left == ["new"]
@@ -27,13 +29,17 @@ def test_cannot_read_a_file_outside(shell: Run, tmp_path: Path) -> None:
     assert done.status != 0
 
 
-@pytest.mark.parametrize("path", ["/root", "/home", "/etc/shadow", "/etc/ssh", "/run", "/var", "/boot", "/sys", "/opt"])
+@pytest.mark.parametrize(
+    "path", ["/root", "/home", "/etc/shadow", "/etc/ssh", "/run", "/var", "/boot", "/sys", "/opt"]
+)
 def test_cannot_see_a_place_of_the_host(shell: Run, path: str) -> None:
     done = shell(f"ls -A {path}")
     assert done.stdout.strip() in ("", "user")  # /home holds only the sandbox's own
 
 
-@pytest.mark.parametrize("path", ["/x", "/usr/x", "/usr/bin/x", "/etc/x", "/dev/x", "/proc/sys/kernel/core_pattern"])
+@pytest.mark.parametrize(
+    "path", ["/x", "/usr/x", "/usr/bin/x", "/etc/x", "/dev/x", "/proc/sys/kernel/core_pattern"]
+)
 def test_cannot_write_outside_its_own_places(shell: Run, path: str) -> None:
     done = shell(f"echo x > {path}")
     assert done.status != 0
@@ -46,7 +52,9 @@ def test_cannot_change_a_system_file_through_a_link(shell: Run) -> None:
 
 def test_cannot_see_a_process_of_the_host(shell: Run) -> None:
     done = shell("ls /proc | grep -c '^[0-9]'; kill -0 -1; for p in /proc/[0-9]*; do echo $p; done")
-    pids = [int(line.rpartition("/")[2]) for line in done.stdout.split() if line.startswith("/proc/")]
+    pids = [
+        int(line.rpartition("/")[2]) for line in done.stdout.split() if line.startswith("/proc/")
+    ]
     assert os.getpid() not in pids
     assert len(pids) <= 6
 
@@ -99,9 +107,13 @@ def test_cannot_reach_host_ipc(python: Run) -> None:
     assert done.stdout == "1\n"
 
 
-@pytest.mark.parametrize("name", ["kcore", "kmsg", "keys", "sysrq-trigger", "kallsyms", "timer_list"])
+@pytest.mark.parametrize(
+    "name", ["kcore", "kmsg", "keys", "sysrq-trigger", "kallsyms", "timer_list"]
+)
 def test_cannot_use_a_machine_wide_file_of_proc(shell: Run, name: str) -> None:
-    done = shell(f"test -e /proc/{name} || exit 9; head -c 20 /proc/{name} | tr -d '\\0'; chmod 644 /proc/{name}; echo h > /proc/{name}")
+    done = shell(
+        f"test -e /proc/{name} || exit 9; head -c 20 /proc/{name} | tr -d '\\0'; chmod 644 /proc/{name}; echo h > /proc/{name}"
+    )
     if done.status == 9:
         pytest.skip(f"this kernel has no /proc/{name}")
     assert done.stdout == ""

@@ -26,7 +26,7 @@ class Capability:
 
     resource: Resource
     pattern: str
-    constraints: Constraints = Constraints()
+    constraints: Constraints = Constraints()  # noqa: RUF009 - frozen, so it may be shared
 
     @staticmethod
     def full_set() -> "tuple[Capability, ...]":

@@ -10,8 +10,8 @@ from cloche.assembly import Kernel
 from cloche.errors import InvalidValue
 from cloche.kernel.project import Project
 from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
-from cloche.model.step import Trust
 from cloche.model.paths import JailPath
+from cloche.model.step import Trust
 from cloche.policy.engine import describe, evaluate
 from cloche.policy.explain import explain, remedy
 from cloche.policy.load import load_default, load_policy

@@ -90,7 +90,7 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
         port=getattr(arguments, "port", 0),
     )
     run: Run = getattr(project, arguments.command)(options)
-    result = await _follow(run, make_shower(as_json=arguments.json, raw=False))
+    result = await _follow(run, make_shower(as_json=arguments.json, log=arguments.log))
     return result.exit_status
 
 

@@ -78,6 +78,7 @@ def _terms() -> argparse.ArgumentParser:
     )
     terms.add_argument("--pids", type=int, metavar="N", help="processes and threads at once")
     terms.add_argument("--timeout", type=float, metavar="SECONDS", help="of each step")
+    terms.add_argument("--log", action="store_true", help="show all that the steps print")
     return terms
 
 

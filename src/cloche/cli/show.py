@@ -33,6 +33,7 @@ from cloche.model.event import Progress as Progressed
 from cloche.workspace.screen import shown
 
 _TAIL = 30
+_NEWEST = 60
 _ENDS = {"ok": "ok", "failed": "FAILED", "limit": "LIMIT", "warned": "warned", "killed": "killed"}
 
 
@@ -43,14 +44,14 @@ class Shower(Protocol):
         """Show one event."""
 
     def close(self) -> None:
-        """The run is over; harmless when repeated."""
+        """End the show; harmless when repeated."""
 
 
-def make_shower(*, as_json: bool, raw: bool) -> Shower:
+def make_shower(*, as_json: bool, raw: bool = False, log: bool = False) -> Shower:
     """Choose by what the user asked for and by where the output goes."""
     if as_json:
         return JsonShower()
-    return RawShower() if raw else PlainShower()
+    return RawShower() if raw else PlainShower(log=log)
 
 
 class JsonShower:
@@ -88,7 +89,8 @@ class RawShower:
 class PlainShower:
     """Steps, their progress, what was refused, and at the end containment and artifact."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, log: bool = False) -> None:
+        self._log = log
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -100,16 +102,13 @@ class PlainShower:
         self._usage: dict[str, UsageMeasured] = {}
         self._artifact: ArtifactMade | None = None
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - one case an event
         """Show one event."""
         match event:
             case StepStarted():
                 self._start(event)
             case Output():
-                text = event.data.decode("utf-8", "replace")
-                tail = self._tails.setdefault(event.step, [])
-                tail += text.splitlines()
-                del tail[:-_TAIL]
+                self._print(event)
             case Progressed():
                 self._advance(event)
             case Confined():
@@ -126,7 +125,7 @@ class PlainShower:
             case StepFinished():
                 self._finish(event)
             case PreviewReady():
-                self._say(f"  ready at {event.url} (interrupt to stop)", "bold green")
+                self._say(f"  answers at {event.url}", "bold green")
             case Note():
                 self._say(f"  note: {shown(event.text)}")
             case ArtifactMade():
@@ -141,6 +140,20 @@ class PlainShower:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
+
+    def _print(self, event: Output) -> None:
+        """Keep the last lines for a failure; show them all with --log, or the newest beside the bar."""
+        lines = event.data.decode("utf-8", "replace").splitlines()
+        tail = self._tails.setdefault(event.step, [])
+        tail += lines
+        del tail[:-_TAIL]
+        if self._log:
+            for line in lines:
+                self._say(f"    | {shown(line)}")
+        task = self._tasks.get(event.step)
+        newest = next((line for line in reversed(lines) if line.strip()), "")
+        if self._bars is not None and task is not None and newest:
+            self._bars.update(task, tail=shown(newest.strip())[:_NEWEST].replace("[", "("))
 
     def _confine(self, event: Confined) -> None:
         """Group steps whose barriers are equally strong; the reason of the first speaks for all."""
@@ -160,12 +173,13 @@ class PlainShower:
                 BarColumn(bar_width=30),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
+                TextColumn("{task.fields[tail]}"),
                 console=self._console,
                 transient=True,
             )
             self._bars.start()
         self._tasks[event.step] = self._bars.add_task(
-            shown(event.title).replace("[", "("), total=event.expected or None
+            shown(event.title).replace("[", "("), total=event.expected or None, tail=""
         )
 
     def _advance(self, event: Progressed) -> None:
@@ -187,7 +201,7 @@ class PlainShower:
         title = shown(self._titles.get(event.step, event.step))
         self._say(f"  {_ENDS.get(event.outcome, event.outcome):6} {title:44} {spent}", style)
         if event.outcome not in ("ok", "warned"):
-            for line in self._tails.get(event.step, []):
+            for line in () if self._log else self._tails.get(event.step, ()):
                 self._say(f"         | {shown(line)}")
             if event.why:
                 self._say(f"         {shown(event.why)}")

@@ -10,13 +10,39 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Source: the IANA special-purpose address registries.
 _SPECIAL = tuple(
     ipaddress.ip_network(text)
-    for text in (
-        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12"
-        " 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24"
-        " 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24"
-        " 224.0.0.0/4 240.0.0.0/4 ::/128 ::1/128 64:ff9b:1::/48 100::/64 2001::/23"
-        " 2001:db8::/32 2002::/16 3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8"
-    ).split()
+    for text in [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/128",
+        "::1/128",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "3fff::/20",
+        "5f00::/16",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+    ]
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -42,7 +68,7 @@ def judge(text: str, trusted: tuple[str, ...]) -> None:
     """Raise Refused unless the address is public, or pinned as trusted for this name."""
     if text in trusted:
         return
-    address = unwrap(ipaddress.ip_address(text.split("%")[0]))
+    address = unwrap(ipaddress.ip_address(text.split("%", maxsplit=1)[0]))
     special = any(address in network for network in _SPECIAL if network.version == address.version)
     if special or not address.is_global or address.is_multicast:
         raise Refused(

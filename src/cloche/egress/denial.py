@@ -1,7 +1,7 @@
 """A refusal on the network: which rule, what was tried, what would allow it."""
 
 
-class Refused(Exception):  # noqa: N818 - a decision, not an error of ours
+class Refused(Exception):
     """Internal to egress: it ends a connection and becomes a Denied event."""
 
     def __init__(self, rule: str, tried: str, remedy: str = "") -> None:

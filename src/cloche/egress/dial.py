@@ -49,7 +49,7 @@ async def _connect(addresses: list[tuple[int, str]], port: int) -> socket.socket
             await asyncio.wait_for(loop.sock_connect(outer, (address, port)), _CONNECT_SECONDS)
         except (OSError, TimeoutError) as error:
             outer.close()
-            failure = error if isinstance(error, OSError) else TimeoutError("no answer")
+            failure = error
         except BaseException:
             outer.close()
             raise

@@ -7,13 +7,22 @@ from cloche.egress.denial import Refused
 
 LONGEST_HEAD = 32_768
 _MOST_HEADERS = 200
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_LINE = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/1\.([01])\Z")
-_NAME = re.compile(rf"{_TOKEN}\Z")
+_FIELD_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_LINE = re.compile(rf"({_FIELD_NAME}) ([!-~]+) HTTP/1\.([01])\Z")
+_NAME = re.compile(rf"{_FIELD_NAME}\Z")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 # Hop by hop, or ours to say.
 _DROPPED = frozenset(
-    "connection proxy-connection keep-alive te trailer proxy-authorization host upgrade".split()
+    [
+        "connection",
+        "proxy-connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "proxy-authorization",
+        "host",
+        "upgrade",
+    ]
 )
 
 

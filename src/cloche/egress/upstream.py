@@ -20,9 +20,7 @@ class UpstreamProxy:
 
     def serves(self, host: str) -> bool:
         """Tell whether `host` goes through the proxy."""
-        return not any(
-            name == "*" or host == name or host.endswith(f".{name}") for name in self.bypass
-        )
+        return not any(name in ("*", host) or host.endswith(f".{name}") for name in self.bypass)
 
     def request(self, host: str, port: int) -> bytes:
         """Give the CONNECT request for a tunnel. RFC 9110 section 9.3.6."""

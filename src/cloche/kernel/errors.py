@@ -40,7 +40,7 @@ class LimitBreached(ClocheError):
 
     def __init__(self, step: str, limit: str, ceiling: float, detail: str) -> None:
         super().__init__(
-            f"step {step!r} reached {limit} = {ceiling:g}{f' ({detail})' if detail else ''}"
+            f"step {step!r} reached {limit} = {ceiling:.15g}{f' ({detail})' if detail else ''}"
         )
         self.step, self.limit, self.ceiling, self.detail = step, limit, ceiling, detail
 

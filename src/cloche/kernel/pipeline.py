@@ -185,7 +185,7 @@ async def _follow(running: Running, session: Session) -> Exit:
             Denied(
                 step=step.id,
                 rule=f"limits.{ended.limit}",
-                tried=f"exceed {ended.limit} = {getattr(running.grant.limits, ended.limit, 0):g}",
+                tried=f"exceed {ended.limit} = {getattr(running.grant.limits, ended.limit, 0):.15g}",
                 remedy=f"raise limits.{ended.limit} in the policy if the work is honest",
             )
         )

@@ -20,7 +20,7 @@ class Place:
 class Node:
     """A value with its place: text, a number, a truth value, nothing, a list or a mapping."""
 
-    value: "str | int | float | bool | None | tuple[Node, ...] | Mapping[str, Node]"
+    value: "str | int | float | bool | tuple[Node, ...] | Mapping[str, Node] | None"
     place: Place
     keys: Mapping[str, Place]
     """For a mapping: where each key stands."""

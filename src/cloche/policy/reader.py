@@ -13,13 +13,33 @@ from cloche.policy.globs import Glob
 _SIZE = re.compile(r"([0-9]+)(K|M|G|T)?i?B?\Z")
 _UNITS = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _FEATURES = frozenset(
-    (
-        "user-namespace mount-namespace pid-namespace network-namespace ipc-namespace"
-        " uts-namespace cgroup-namespace no-new-privileges no-capabilities resource-limits"
-        " landlock seccomp new-session closed-descriptors empty-environment not-the-hosts-root"
-        " memory-limit cpu-limit process-limit disk-limit wall-clock output-limit tree-kill"
-        " egress-filter transaction-overlay"
-    ).split()
+    [
+        "user-namespace",
+        "mount-namespace",
+        "pid-namespace",
+        "network-namespace",
+        "ipc-namespace",
+        "uts-namespace",
+        "cgroup-namespace",
+        "no-new-privileges",
+        "no-capabilities",
+        "resource-limits",
+        "landlock",
+        "seccomp",
+        "new-session",
+        "closed-descriptors",
+        "empty-environment",
+        "not-the-hosts-root",
+        "memory-limit",
+        "cpu-limit",
+        "process-limit",
+        "disk-limit",
+        "wall-clock",
+        "output-limit",
+        "tree-kill",
+        "egress-filter",
+        "transaction-overlay",
+    ]
 )
 
 
@@ -152,7 +172,7 @@ class Reader:
                 continue
             number = self.size(value, f"{name}.{key}")
             if number > getattr(built_in, key):
-                self._mistake(value, f"{name}.{key} is at most {getattr(built_in, key):g}")
+                self._mistake(value, f"{name}.{key} is at most {getattr(built_in, key):.15g}")
                 continue
             chosen[key] = number
             self.lines[f"{name}.{key}"] = value.place.line

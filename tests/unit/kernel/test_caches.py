@@ -26,9 +26,7 @@ def layer(root: Path, files: dict[str, bytes]) -> Path:
 def test_content_under_its_digest_is_taken_and_the_rest_dropped(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "caches", "npm")
     name = f"content/{hashlib.sha512(b'tarball').hexdigest()}"
-    upper = layer(
-        tmp_path / "up", {name: b"tarball", "index/a": b"line", "tmp/x": b"junk"}
-    )
+    upper = layer(tmp_path / "up", {name: b"tarball", "index/a": b"line", "tmp/x": b"junk"})
     assert cache.promote(upper, judge) == 2
     assert (cache.content / name).read_bytes() == b"tarball"
     assert not (cache.content / "tmp").exists()

@@ -59,9 +59,7 @@ BROKEN = {
         "I4",
     ),
     "I4 the project written in place": (
-        replace(
-            FETCH, net=Net.NONE, outputs=(), mounts=(replace(PROJECT, access=Access.WRITE),)
-        ),
+        replace(FETCH, net=Net.NONE, outputs=(), mounts=(replace(PROJECT, access=Access.WRITE),)),
         "I4",
     ),
     "I5 a program of the project": (replace(FETCH, argv=("node_modules/.bin/vite",)), "I5"),

@@ -10,7 +10,9 @@ from cloche.runtimes.toolchain import ToolchainNeed
 
 NODE = ToolchainNeed(name="node", minimum=(20,), extra="node")
 NPM = ToolchainNeed(name="npm", minimum=(11,), extra="node")
-HEADER = "#define NODE_MAJOR_VERSION {}\n#define NODE_MINOR_VERSION 1\n#define NODE_PATCH_VERSION 2\n"
+HEADER = (
+    "#define NODE_MAJOR_VERSION {}\n#define NODE_MINOR_VERSION 1\n#define NODE_PATCH_VERSION 2\n"
+)
 
 
 def prefix(root: Path, major: int, npm: str) -> Path:

@@ -21,7 +21,7 @@ RULES = ScreenRules(
 )
 
 
-class Stopped(Exception):  # noqa: N818 - it stands for a power cut
+class Stopped(Exception):
     """The machine went away here."""
 
 
@@ -160,17 +160,17 @@ def test_stopped_before_every_change_the_project_is_whole(tmp_path: Path, *, und
             if undoing:
                 transaction.commit(RULES)
                 before = _snapshot(project)
-                workspace._lock.release()  # type: ignore[union-attr]  # noqa: SLF001
+                workspace._lock.release()  # type: ignore[union-attr]
                 workspace = Workspace.open(project, state, _stop_at(limit))
                 workspace.undo()
             else:
-                transaction._effects = _stop_at(limit)  # noqa: SLF001
+                transaction._effects = _stop_at(limit)
                 transaction.commit(RULES)
             finished = True
         except Stopped:
             finished = False
-        if workspace._lock is not None:  # noqa: SLF001
-            workspace._lock.release()  # noqa: SLF001 - what the death of a process does
+        if workspace._lock is not None:
+            workspace._lock.release()
         after = Workspace.open(project, state)
         after.recover()
         names = set(_snapshot(project))
@@ -182,7 +182,7 @@ def test_stopped_before_every_change_the_project_is_whole(tmp_path: Path, *, und
         assert whole or _snapshot(project) == before, f"torn when stopped before change {limit}"
         after.begin().rollback()
         after.close()
-        assert not [n for n in os.listdir(after._places.state_path) if n[:3] in ("tx-", "dea")]  # noqa: SLF001
+        assert not [n for n in os.listdir(after._places.state_path) if n[:3] in ("tx-", "dea")]
         if finished:
             break
     else:

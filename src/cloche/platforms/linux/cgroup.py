@@ -71,10 +71,11 @@ class CgroupHome:
         """Say what a sandbox will be held by on this machine."""
         if self.kind == "none":
             why = "no control group can be made here: counted by a watcher four times a second"
-            return tuple(
-                Finding(feature=feature, support=Support.PARTIAL, why=why, mend=_MEND)
-                for feature in (Feature.MEMORY_LIMIT, Feature.PROCESS_LIMIT)
-            ) + (
+            return (
+                *tuple(
+                    Finding(feature=feature, support=Support.PARTIAL, why=why, mend=_MEND)
+                    for feature in (Feature.MEMORY_LIMIT, Feature.PROCESS_LIMIT)
+                ),
                 Finding(
                     feature=Feature.CPU_LIMIT,
                     support=Support.NONE,

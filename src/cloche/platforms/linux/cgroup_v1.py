@@ -45,7 +45,7 @@ def _own_places() -> dict[str, str]:
     places: dict[str, str] = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, names, place = line.split(":", 2)
-        places |= {name: place for name in names.split(",")}
+        places |= dict.fromkeys(names.split(","), place)
     return places
 
 

@@ -1,0 +1,31 @@
+# Each target does all of its own set-up in a private .venv; nothing is installed on the host.
+.PHONY: demo test check bench clean
+PYTHON ?= /usr/bin/python3
+
+# The host's own Node is used where it is new enough; otherwise one comes with the extra `node`.
+NODE_FITS = node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null \
+	&& npm --version 2>/dev/null | grep -qE '^(1[1-9]|[2-9][0-9])\.'
+
+demo: .venv/ready
+	.venv/bin/python examples/demo.py
+
+test: check
+	.venv/bin/python -m pytest -q
+
+check: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: .venv/ready
+	.venv/bin/python -m benchmarks
+
+clean:
+	rm -rf .venv build
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	@extras=dev; if ! ( $(NODE_FITS) ); then extras=dev,node; fi; \
+	echo "setting up .venv with the extras $$extras"; \
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$$extras]"
+	@touch $@
