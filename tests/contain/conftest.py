@@ -56,6 +56,8 @@ def sandbox(prefix: tuple[str, ...]) -> Sandbox:
                 "PATH": "/usr/bin:/bin:/usr/sbin",
                 "HOME": "/nonexistent",
                 "CANARY": "from-outside",
+                # Where a test of the tests keeps a copy of the source with one barrier removed.
+                "PYTHONPATH": os.environ.get("CLOCHE_TEST_SOURCE", ""),
             },
         )
         assert done.returncode == 0, done.stderr.decode()

@@ -41,7 +41,7 @@ def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
         env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/home/user", "LANG": "C.UTF-8"},
         cwd="/project",
         mounts=ordered((*system, overlay)),
-        writable=("/project", "/tmp", "/home/user"),
+        writable=tuple(request.get("writable", ("/project", "/tmp", "/home/user"))),
         limits=limits,
         network=NetworkPlan(observed=request.get("observed", True)),
         stdin=True,
@@ -75,6 +75,7 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
         "stderr": output["stderr"].decode("utf-8", "replace"),
         "bytes": len(output["stdout"]) + len(output["stderr"]),
         "report": {feature: support for feature, support, _ in rows},
+        "cpu": usage.cpu_seconds,
         "peak": usage.memory_peak_bytes,
         "left": left,
     }

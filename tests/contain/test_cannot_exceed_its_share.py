@@ -12,14 +12,6 @@ Run = Callable[..., SimpleNamespace]
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        "x = bytearray(400 << 20)",
-        "open('/tmp/big', 'wb').write(bytes(400 << 20))",
-        "import os, mmap; f = os.memfd_create('m'); os.ftruncate(f, 400 << 20); mmap.mmap(f, 400 << 20).write(bytes(400 << 20))",
-    ],
-)
 def running(mark: str) -> list[str]:
     """Give the processes of the host whose arguments name `mark`."""
     found = []
@@ -30,6 +22,14 @@ def running(mark: str) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        "x = bytearray(400 << 20)",
+        "open('/tmp/big', 'wb').write(bytes(400 << 20))",
+        "import os, mmap; f = os.memfd_create('m'); os.ftruncate(f, 400 << 20); mmap.mmap(f, 400 << 20).write(bytes(400 << 20))",
+    ],
+)
 def test_cannot_take_more_memory(python: Run, way: str) -> None:
     done = python(
         f"{way}\nprint('had it')", limits={"memory_bytes": 128 * MIB, "file_bytes": 1 << 30}
@@ -98,3 +98,14 @@ def test_the_exit_status_is_the_programs_own(shell: Run) -> None:
 
 def test_standard_input_reaches_the_program(shell: Run) -> None:
     assert shell("cat", stdin="hello").stdout == "hello"
+
+
+def test_cannot_take_more_of_the_processor(shell: Run) -> None:
+    done = shell(
+        "i=0; end=$(($(date +%s) + 3)); while [ $(date +%s) -lt $end ]; do i=$((i+1)); done; "
+        "cat /proc/self/stat >/dev/null; times | tail -1",
+        limits={"cpu_percent": 20},
+    )
+    if done.report["cpu-limit"] != "full":
+        pytest.skip("no control group for the processor can be made by this user on this machine")
+    assert done.cpu < 1.6  # of some three seconds; a fifth and the last period's rest

@@ -1,0 +1,87 @@
+"""`cloche run` as a user starts it, on a program that means harm."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEFAULT = Path(__file__).resolve().parents[2] / "src/cloche/policy/default.yaml"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty project, and a home of its own."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "project").mkdir()
+    return tmp_path / "project"
+
+
+def run(project: Path, *argv: str, policy: str = "") -> list[dict[str, object]]:
+    """Run `argv` with the events of the run as the answer."""
+    options = []
+    if policy:
+        file = project.parent / "policy.yaml"
+        file.write_text(policy)
+        options = ["--policy", str(file)]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "cloche", "run", "--json", *options),
+            *("--project", str(project), "--", *argv),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(project.parent / "home"),
+            "PYTHONPATH": os.environ.get("CLOCHE_TEST_SOURCE", ""),
+        },
+    )
+    assert done.stdout, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def rules(events: list[dict[str, object]]) -> set[object]:
+    return {event["rule"] for event in events if event["type"] == "denied"}
+
+
+def test_commits_what_an_honest_command_made(project: Path) -> None:
+    events = run(project, "sh", "-c", "echo made > new")
+    assert (project / "new").read_text() == "made\n"
+    assert not rules(events)
+
+
+def test_cannot_fill_the_disk(project: Path) -> None:
+    events = run(
+        project,
+        *(
+            "sh",
+            "-c",
+            "for i in 1 2 3 4 5 6 7 8 9; do head -c 40000000 /dev/zero > f$i; sleep 1; done",
+        ),
+        policy=DEFAULT.read_text().replace("limits: {}", "limits: {run: {disk_bytes: 60000000}}"),
+    )
+    assert "limits.disk_bytes" in rules(events)
+    assert not list(project.iterdir())
+
+
+def test_each_attempt_to_leave_is_refused_and_told(project: Path) -> None:
+    program = (
+        "import socket\n"
+        "for address in ('203.0.113.7', '169.254.169.254', 'attacker.example.org'):\n"
+        "    try: socket.create_connection((address, 443), 3)\n"
+        "    except OSError as error: print(error)\n"
+    )
+    events = run(project, "python3", "-c", program)
+    tried = {event["tried"] for event in events if event["type"] == "denied"}
+    assert {"tcp 203.0.113.7:443", "resolve attacker.example.org"} <= tried
+
+
+def test_a_git_hook_is_not_committed(project: Path) -> None:
+    events = run(project, "sh", "-c", "mkdir -p .git/hooks && echo evil > .git/hooks/pre-commit")
+    assert not list(project.iterdir())
+    assert "commit" in rules(events)

@@ -1,0 +1,203 @@
+"""The tests tested: with one barrier removed from a copy of the source, its test must fail.
+
+A barrier whose removal is caught by its read-back (the sandbox then refuses to
+start) counts as noticed too: it could not be lost in silence.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = "tests/contain"
+ALONE = f"{HERE}/test_stands_alone.py"
+REACH = f"{HERE}/test_cannot_reach_the_host.py"
+SHARE = f"{HERE}/test_cannot_exceed_its_share.py"
+NAMESPACE = f"{ALONE}::test_is_in_no_namespace_of_the_host"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A barrier, how it is removed, and the test that must notice."""
+
+    barrier: str
+    edits: tuple[tuple[str, str, str], ...]
+    """(file below src, text, its replacement)"""
+    test: str
+
+
+LAUNCH = "cloche_launch"
+V1 = "cloche/platforms/linux/cgroup_v1.py"
+PROCESS = "cloche/platforms/linux/process.py"
+MUTANTS = (
+    Mutant("1-user-namespace", ((f"{LAUNCH}/zygote.py", "abi.CLONE_NEWUSER\n", "0\n"),), NAMESPACE),
+    *(
+        Mutant(
+            f"{name}-namespace", ((f"{LAUNCH}/zygote.py", f"    | abi.{flag}\n", ""),), NAMESPACE
+        )
+        for name, flag in (
+            ("2-mount", "CLONE_NEWNS"),
+            ("3-pid", "CLONE_NEWPID"),
+            ("4-network", "CLONE_NEWNET"),
+            ("5-ipc", "CLONE_NEWIPC"),
+            ("6-uts", "CLONE_NEWUTS"),
+        )
+    ),
+    Mutant(
+        "7-cgroup-namespace",
+        ((f"{LAUNCH}/init.py", "calls.unshare(abi.CLONE_NEWCGROUP)", "pass"),),
+        NAMESPACE,
+    ),
+    Mutant(
+        "8-no-new-privileges",
+        ((f"{LAUNCH}/privileges.py", "calls.prctl(abi.PR_SET_NO_NEW_PRIVS, 1)", "pass"),),
+        f"{REACH}::test_has_no_capability_and_cannot_gain_one",
+    ),
+    Mutant(
+        "9-no-capabilities",
+        ((f"{LAUNCH}/payload.py", "privileges.drop_capabilities()", "pass"),),
+        f"{REACH}::test_has_no_capability_and_cannot_gain_one",
+    ),
+    Mutant(
+        "10-resource-limits",
+        (
+            (
+                f"{LAUNCH}/payload.py",
+                "privileges.limit(plan.open_files, plan.file_bytes, plan.processes)",
+                "pass",
+            ),
+        ),
+        f"{ALONE}::test_resource_limits_are_those_of_the_plan",
+    ),
+    Mutant(
+        "11-landlock",
+        ((f"{LAUNCH}/landlock.py", "calls.syscall(_SYS_RESTRICT, ruleset, 0)", "pass"),),
+        f"{ALONE}::test_landlock_alone_refuses_a_write_where_the_mount_is_writable",
+    ),
+    Mutant(
+        "12-seccomp",
+        ((f"{LAUNCH}/payload.py", "seccomp.install(seccomp_program)", "pass"),),
+        f"{HERE}/test_cannot_make_dangerous_calls.py::test_a_dangerous_call_is_refused",
+    ),
+    Mutant(
+        "13-new-session",
+        ((f"{LAUNCH}/payload.py", "os.setsid()", "pass"),),
+        f"{ALONE}::test_leads_its_own_session",
+    ),
+    Mutant(
+        "14-closed-descriptors",
+        (
+            (f"{LAUNCH}/payload.py", "calls.close_range(3, report - 1)", "pass"),
+            (f"{LAUNCH}/payload.py", "calls.close_range(report + 1, 0xFFFF_FFFF)", "pass"),
+        ),
+        f"{ALONE}::test_a_descriptor_left_inheritable_is_closed",
+    ),
+    Mutant(
+        "15-empty-environment",
+        (
+            ("cloche/platforms/linux/launcher.py", "env={},", "env=None,"),
+            (
+                f"{LAUNCH}/payload.py",
+                "plan.argv, environment)",
+                "plan.argv, dict(os.environb) | environment)",
+            ),
+        ),
+        f"{REACH}::test_has_only_the_plans_environment",
+    ),
+    Mutant(
+        "16-not-the-hosts-root",
+        ((f"{LAUNCH}/privileges.py", "os.setresuid(uid, uid, uid)", "pass"),),
+        f"{REACH}::test_a_setuid_file_gives_nothing",
+    ),
+    Mutant(
+        "17-memory-limit",
+        ((V1, '_write(memory / "memory.limit_in_bytes", limits.memory_bytes)', "pass"),),
+        f"{SHARE}::test_cannot_take_more_memory",
+    ),
+    Mutant(
+        "18-cpu-limit",
+        ((V1, '_write(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)', "pass"),),
+        f"{SHARE}::test_cannot_take_more_of_the_processor",
+    ),
+    Mutant(
+        "19-process-limit",
+        (
+            (V1, '_write(self._paths["pids"] / "pids.max", limits.processes)', "pass"),
+            (
+                f"{LAUNCH}/privileges.py",
+                "resource.setrlimit(resource.RLIMIT_NPROC",
+                "(lambda *_: None)(resource.RLIMIT_NPROC",
+            ),
+        ),
+        f"{SHARE}::test_a_fork_bomb_stays_small",
+    ),
+    Mutant(
+        "20-disk-limit",
+        (("cloche/kernel/quota.py", "if used > limits.disk_bytes:", "if False:"),),
+        f"{HERE}/test_a_whole_run.py::test_cannot_fill_the_disk",
+    ),
+    Mutant(
+        "21-wall-clock",
+        ((PROCESS, "if now - self._began > self._limits.wall_seconds:", "if False:"),),
+        f"{SHARE}::test_time_runs_out_for_the_grandchildren_too",
+    ),
+    Mutant(
+        "22-output-limit",
+        ((PROCESS, "room = self._limits.output_bytes - self._taken", "room = 1 << 40"),),
+        f"{SHARE}::test_output_is_kept_to_its_limit_and_the_rest_drained",
+    ),
+    Mutant(
+        "23-tree-kill",
+        ((f"{LAUNCH}/zygote.py", "    | abi.CLONE_NEWPID\n", ""),),
+        f"{SHARE}::test_a_daemon_does_not_outlive_the_step",
+    ),
+    Mutant(
+        "24-egress-filter",
+        ((f"{LAUNCH}/nftables.py", "netlink.transact(messages, count)", "pass"),),
+        f"{ALONE}::test_an_address_outside_is_refused_at_once_and_not_lost",
+    ),
+    Mutant(
+        "25-transaction-overlay",
+        ((f"{LAUNCH}/mounts.py", "upperdir={home}/{upper_name},workdir={home}/{work_name},", ""),),
+        f"{ALONE}::test_changes_go_to_the_upper_layer_only",
+    ),
+)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.barrier for mutant in MUTANTS])
+def test_without_it_a_test_fails(mutant: Mutant, tmp_path: Path) -> None:
+    if V1 in {file for file, _, _ in mutant.edits} and not _has_cgroup_v1():
+        pytest.skip("this user can make no cgroup v1 group on this machine")
+    source = tmp_path / "src"
+    shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+    for place in (tmp_path, *tmp_path.parents[:3]):
+        if place.stat().st_uid == os.geteuid() and place != Path("/tmp"):
+            place.chmod(0o755)
+    for file, text, replacement in mutant.edits:
+        content = (source / file).read_text()
+        assert text in content, f"{file} no longer says {text!r}"
+        (source / file).write_text(content.replace(text, replacement))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
+            *("-k", "root or not ordinary" if os.geteuid() == 0 else "not root", mutant.test),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        env={**os.environ, "CLOCHE_TEST_SOURCE": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 1, f"{mutant.test} did not notice:\n{done.stdout[-2000:]}"
+
+
+def _has_cgroup_v1() -> bool:
+    from cloche.platforms.linux.cgroup_v1 import find_roots  # noqa: PLC0415 - of this check alone
+
+    return os.geteuid() == 0 and bool(find_roots())

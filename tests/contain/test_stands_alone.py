@@ -1,0 +1,70 @@
+"""Each barrier seen by itself, with nothing else that could hold in its place."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+Run = Callable[..., SimpleNamespace]
+
+
+@pytest.mark.parametrize("kind", ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"])
+def test_is_in_no_namespace_of_the_host(shell: Run, kind: str) -> None:
+    done = shell(f"readlink /proc/self/ns/{kind}")
+    assert done.stdout.startswith(f"{kind}:[")
+    assert done.stdout.strip() != os.readlink(f"/proc/self/ns/{kind}")
+
+
+def test_landlock_alone_refuses_a_write_where_the_mount_is_writable(shell: Run) -> None:
+    allowed = shell("echo x > /tmp/x")
+    assert allowed.status == 0
+    if allowed.report["landlock"] == "none":
+        pytest.skip("this kernel has no Landlock")
+    assert shell("echo x > /tmp/x", writable=["/project"]).status != 0
+
+
+def test_resource_limits_are_those_of_the_plan(shell: Run) -> None:
+    done = shell("ulimit -Hn; ulimit -Hc", limits={"open_files": 321})
+    assert done.stdout.split() == ["321", "0"]
+
+
+def test_leads_its_own_session(python: Run) -> None:
+    assert python("import os; print(os.getsid(0) == os.getpid())").stdout == "True\n"
+
+
+def test_a_descriptor_left_inheritable_is_closed() -> None:
+    """Close-on-exec holds too; this is the second lock on that door."""
+    program = (
+        "import os; from cloche_launch import payload; r, w = os.pipe(); x = os.dup(0);"
+        "os.set_inheritable(x, True); report = payload._place([0, 1, 2], w);"
+        "held = [n for n in range(64) if os.path.exists(f'/proc/self/fd/{n}')];"
+        "print(held == [0, 1, 2, report])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": os.environ.get("CLOCHE_TEST_SOURCE", "")},
+    )
+    assert done.stdout == "True\n"
+
+
+def test_an_address_outside_is_refused_at_once_and_not_lost(python: Run) -> None:
+    """Without the rules the attempt would meet an empty routing table, and nobody would hear of it."""
+    done = python(
+        "import socket, errno; s = socket.socket(); s.settimeout(3)\n"
+        "try: s.connect(('203.0.113.7', 443))\n"
+        "except OSError as e: print(errno.errorcode.get(e.errno, str(e)))"
+    )
+    if done.report["egress-filter"] != "full":
+        pytest.skip("this kernel lets no filter be loaded in a namespace")
+    assert done.stdout == "ECONNREFUSED\n"
+
+
+def test_changes_go_to_the_upper_layer_only(shell: Run) -> None:
+    done = shell("echo evil >> seed; rm -f gone", files={"seed": "s\n", "gone": "g\n"})
+    assert done.left == ["gone", "seed"]
