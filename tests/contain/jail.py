@@ -75,7 +75,6 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
         "stderr": output["stderr"].decode("utf-8", "replace"),
         "bytes": len(output["stdout"]) + len(output["stderr"]),
         "report": {feature: support for feature, support, _ in rows},
-        "cpu": usage.cpu_seconds,
         "peak": usage.memory_peak_bytes,
         "left": left,
     }

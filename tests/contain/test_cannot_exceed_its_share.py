@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from cloche.platforms.linux.cgroup_v1 import find_roots
+
 Run = Callable[..., SimpleNamespace]
 MIB = 1 << 20
 
@@ -100,12 +102,12 @@ def test_standard_input_reaches_the_program(shell: Run) -> None:
     assert shell("cat", stdin="hello").stdout == "hello"
 
 
-def test_cannot_take_more_of_the_processor(shell: Run) -> None:
-    done = shell(
-        "i=0; end=$(($(date +%s) + 3)); while [ $(date +%s) -lt $end ]; do i=$((i+1)); done; "
-        "cat /proc/self/stat >/dev/null; times | tail -1",
+def test_cannot_take_more_of_the_processor(python: Run, identity: str) -> None:
+    done = python(
+        "import time\nend = time.monotonic() + 3\nwhile time.monotonic() < end: pass\n"
+        "print(time.process_time())",
         limits={"cpu_percent": 20},
     )
-    if done.report["cpu-limit"] != "full":
+    if done.report["cpu-limit"] != "full" and (identity == "ordinary" or not find_roots()):
         pytest.skip("no control group for the processor can be made by this user on this machine")
-    assert done.cpu < 1.6  # of some three seconds; a fifth and the last period's rest
+    assert float(done.stdout) < 1.6  # of three seconds: a fifth, and what a busy machine adds

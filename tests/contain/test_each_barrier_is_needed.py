@@ -159,7 +159,7 @@ MUTANTS = (
     Mutant(
         "24-egress-filter",
         ((f"{LAUNCH}/nftables.py", "netlink.transact(messages, count)", "pass"),),
-        f"{ALONE}::test_an_address_outside_is_refused_at_once_and_not_lost",
+        f"{HERE}/test_a_whole_run.py::test_each_attempt_to_leave_is_refused_and_told",
     ),
     Mutant(
         "25-transaction-overlay",
