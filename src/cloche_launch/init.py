@@ -1,16 +1,14 @@
-"""The sandbox's init: puts up the outer barriers, starts the program, reaps, and ends with it."""
+"""The sandbox's init: puts up the outer barriers, starts the program, and ends with it."""
 
-import contextlib
 import json
 import os
-import select
 import signal
 import socket
 
 from cloche_launch import abi, calls, message, mounts, network, payload, privileges
-from cloche_launch.mirror import put
-from cloche_launch.plan import LaunchPlan
+from cloche_launch.plan import Ground, LaunchPlan, PlanRefused, decode
 from cloche_launch.sources import Sources
+from cloche_launch.supervise import supervise, tell
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
@@ -19,66 +17,64 @@ if TYPE_CHECKING:
 
 
 def run(
-    plan: LaunchPlan,
+    ground: Ground,
     channel: socket.socket,
+    relay: socket.socket,
     sources: "Sources | None",
-    stdio: list[int],
     seccomp_program: bytes,
 ) -> None:
     """Be pid 1 of the sandbox; never returns."""
     status = 125
     try:
-        status = _live(plan, channel, sources, stdio, seccomp_program)
-    except OSError as error:
-        _tell(
-            channel,
-            {"kind": "failed", "call": getattr(error, "call", "init"), "detail": str(error)},
-        )
+        status = _live(ground, channel, relay, sources, seccomp_program)
+    except (OSError, PlanRefused) as error:
+        call = getattr(error, "call", "init")
+        tell(channel, {"kind": "failed", "call": call, "detail": str(error)})
     finally:
         os._exit(status)
 
 
 def _live(
-    plan: LaunchPlan,
+    ground: Ground,
     channel: socket.socket,
+    relay: socket.socket,
     sources: "Sources | None",
-    stdio: list[int],
     seccomp_program: bytes,
 ) -> int:
-    enter(plan, channel, sources)
+    opened_by_root = sources is not None
+    root = enter(ground, channel, sources or Sources(ground.mounts))
     exec_read, exec_write = os.pipe2(os.O_CLOEXEC)
+    orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:
-        payload.start(plan, stdio, seccomp_program, exec_write)
+        orders.close()
+        payload.start(theirs, seccomp_program, exec_write)
+    theirs.close()
     os.close(exec_write)
-    for descriptor in stdio:
-        os.close(descriptor)
-    privileges.drop_capabilities()  # (9) init needs none from here on
+    plan = _finish(root, relay, orders, opened_by_root=opened_by_root)
+    if plan is None:
+        return 125  # the host changed its mind, or is gone
     for line in _lines(exec_read):
-        _tell(channel, line)
+        tell(channel, line)
         if line["kind"] == "failed":
             os.waitpid(child, 0)
             return 125
-    _tell(channel, {"kind": "started"})
-    return _reap(plan, channel, child)
+    tell(channel, {"kind": "started"})
+    return supervise(plan, channel, child)
 
 
-def enter(plan: LaunchPlan, channel: socket.socket, sources: "Sources | None") -> None:
-    """Put up the barriers around this process, outermost first; numbers as in docs/threat-model.md."""
+def enter(ground: Ground, channel: socket.socket, sources: Sources) -> mounts.Root:
+    """Put up what can stand before the program is known; numbers as in docs/threat-model.md."""
     calls.unshare(abi.CLONE_NEWCGROUP)  # (7) now that this process is in its own group
     privileges.become(
-        plan.inside_uid, plan.inside_gid
+        ground.inside_uid, ground.inside_gid
     )  # (1) (16) the other namespaces came with clone3
     calls.prctl(
         abi.PR_SET_PDEATHSIG, signal.SIGKILL
     )  # (23) after the change of user, which clears it
-    sources = sources if sources is not None else Sources(plan)
-    root = mounts.Root(sources)  # (2)
-    for operation in plan.mounts:
-        root.apply(operation)
-    sources.close()
-    root.enter()
-    sockets, level = network.furnish(observed=plan.observed)  # (4) (24)
+    root = mounts.Root()  # (2)
+    root.apply(ground.mounts, sources)
+    sockets, level = network.furnish(observed=ground.observed)  # (4) (24)
     names = [name for name, _ in sockets]
     message.send(
         channel,
@@ -90,73 +86,31 @@ def enter(plan: LaunchPlan, channel: socket.socket, sources: "Sources | None") -
     socket.sethostname("cloche")  # (6)
     calls.prctl(abi.PR_SET_DUMPABLE, 0)  # (15) no one inside may look into this process
     privileges.no_new_privileges()  # (8)
+    return root
 
 
-def _reap(plan: LaunchPlan, channel: socket.socket, child: int) -> int:
-    """Wait for the program, reap orphans, serve the host; give the status to end with."""
-    wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-    poll = select.poll()
-    poll.register(wake_read, select.POLLIN)
-    poll.register(channel.fileno(), select.POLLIN)
-    while True:
-        status = _collect(child)
-        if status is not None:
-            _tell(channel, {"kind": "exited", "status": status})
-            return 0
-        for descriptor, _ in poll.poll():
-            if descriptor == wake_read:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(wake_read, 4096)
-            elif not _serve(plan, channel, child):
-                return 125
-    return 125
-
-
-def _collect(child: int) -> int | None:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return 125
-        if pid == 0:
-            return None
-        if pid == child:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
-
-
-def _serve(plan: LaunchPlan, channel: socket.socket, child: int) -> bool:
-    fields, descriptors = message.receive(channel)
+def _finish(
+    root: mounts.Root, relay: socket.socket, orders: socket.socket, *, opened_by_root: bool
+) -> "LaunchPlan | None":
+    """Wait for the plan, pass it on, and make the root complete while the program's process prepares."""
+    fields, descriptors = message.receive(relay)
     if fields is None:
-        return False  # the host is gone
-    if fields["kind"] == "terminate":
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGTERM)
-    elif fields["kind"] == "put" and plan.mirror:
-        _tell(channel, {"kind": "put-done", "error": put(fields["path"], descriptors)})
-    elif fields["kind"] == "connect" and plan.inbound:
-        _hand_over(channel, fields["family"], fields["count"])
-    for descriptor in descriptors:
+        return None
+    trees = descriptors[4:]
+    message.send(orders, {"kind": "launch"}, descriptors[:4])
+    plan = decode(descriptors[0])
+    for descriptor in descriptors[:4]:
         os.close(descriptor)
-    return True
-
-
-def _hand_over(channel: socket.socket, family: int, count: int) -> None:
-    """Give the host sockets of this network namespace, from which it connects in."""
-    kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC
-    made = [socket.socket(family, kind) for _ in range(count)]
-    try:
-        message.send(channel, {"kind": "sockets"}, [each.fileno() for each in made])
-    finally:
-        for each in made:
-            each.close()
-
-
-def _tell(channel: socket.socket, fields: "dict[str, Any]") -> None:
-    with contextlib.suppress(OSError):
-        message.send(channel, fields)
+    relay.close()
+    sources = Sources.received(fields["trees"], trees) if opened_by_root else Sources(plan.mounts)
+    root.apply(plan.mounts, sources)
+    root.enter()  # (2)
+    message.send(orders, {"kind": "rooted"})
+    root.leave_old()
+    privileges.drop_capabilities()  # (9) init needs none from here on
+    message.send(orders, {"kind": "go"})
+    orders.close()
+    return plan
 
 
 def _lines(descriptor: int) -> "Iterator[dict[str, Any]]":

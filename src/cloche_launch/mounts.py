@@ -34,12 +34,11 @@ _SAFE = abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV
 
 
 class Root:
-    """The new root while it is being built, from `sources` opened before."""
+    """The new root while it is being built."""
 
     __slots__ = ("_layers", "_root", "_sources")
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self) -> None:
         self._layers = 0
         calls.mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
         calls.mount("tmpfs", _BASE, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m")
@@ -52,14 +51,20 @@ class Root:
             "tmpfs", self._root, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m"
         )
 
-    def apply(self, operation: "dict[str, Any]") -> None:
-        """Do one operation of the plan."""
-        _APPLY[operation["kind"]](self, operation)
+    def apply(self, operations: "list[dict[str, Any]]", sources: Sources) -> None:
+        """Do operations in their order, with what `sources` opened for them; closes `sources`."""
+        self._sources = sources
+        for operation in operations:
+            _APPLY[operation["kind"]](self, operation)
+        sources.close()
 
     def enter(self) -> None:
-        """Make the new root the only one, and read-only. pivot_root(2), the "." form."""
+        """Make the new root the root of every process here. pivot_root(2), the "." form."""
         os.chdir(self._root)
         calls.pivot_root(".", ".")
+
+    def leave_old(self) -> None:
+        """Detach the old root, after which the new one is the only one, and read-only."""
         calls.unmount_detached(".")
         os.chdir("/")
         flags = abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY | abi.MS_NOSUID | abi.MS_NODEV

@@ -1,57 +1,67 @@
 """The plan document as the launcher reads it: strict, since a field not understood is a barrier not put up."""
 
 import json
+import os
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
     from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 
 class PlanRefused(ValueError):
     """The document is not one this launcher was made for."""
 
 
+class Ground:
+    """What can stand before the program is known: attributes are the document's keys."""
+
+    host_gid: int
+    host_uid: int
+    inside_gid: int
+    inside_uid: int
+    mounts: "list[dict[str, Any]]"
+    observed: bool
+    procs_files: list[str]
+
+
 class LaunchPlan:
-    """One sandbox to make: attributes are the document's keys, each of the stated type."""
+    """One program to start on a ground: attributes are the document's keys."""
 
     argv: list[str]
     cwd: str
     env: dict[str, str]
     file_bytes: int
-    host_gid: int
-    host_uid: int
     inbound: bool
-    inside_gid: int
-    inside_uid: int
     landlock: bool
     mirror: bool
     mounts: "list[dict[str, Any]]"
-    observed: bool
     open_files: int
     processes: int
-    procs_files: list[str]
     writable: list[str]
 
 
-_TYPES = {
+_GROUND = {
+    "host_gid": int,
+    "host_uid": int,
+    "inside_gid": int,
+    "inside_uid": int,
+    "mounts": list,
+    "observed": bool,
+    "procs_files": list,
+}
+_PLAN = {
     "argv": list,
     "cwd": str,
     "env": dict,
     "file_bytes": int,
-    "host_gid": int,
-    "host_uid": int,
     "inbound": bool,
-    "inside_gid": int,
-    "inside_uid": int,
     "landlock": bool,
     "mirror": bool,
     "mounts": list,
-    "observed": bool,
     "open_files": int,
     "processes": int,
-    "procs_files": list,
     "writable": list,
 }
 
@@ -67,21 +77,33 @@ OPERATIONS: dict[str, dict[str, type]] = {
 }
 
 
-def decode(document: bytes) -> LaunchPlan:
-    """Read a plan; raise PlanRefused for anything missing, unknown or of another type."""
+def decode_ground(descriptor: int) -> Ground:
+    """Read a ground from its file; raise PlanRefused for anything missing, unknown or of another type."""
+    ground = Ground()
+    for name, value in _fields(descriptor, _GROUND).items():
+        setattr(ground, name, value)
+    return ground
+
+
+def decode(descriptor: int) -> LaunchPlan:
+    """Read a plan from its file; raise PlanRefused for anything missing, unknown or of another type."""
+    plan = LaunchPlan()
+    for name, value in _fields(descriptor, _PLAN).items():
+        setattr(plan, name, value)
+    return plan
+
+
+def _fields(descriptor: int, types: dict[str, type]) -> "dict[str, Any]":
     try:
-        fields = json.loads(document)
+        fields = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
     except ValueError as error:
         raise PlanRefused("the document is not JSON") from error
     if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
         raise PlanRefused("the document is of another version")
-    _check(fields, _TYPES, "plan")
+    _check(fields, types, "plan")
     for operation in fields["mounts"]:
         _check_operation(operation)
-    plan = LaunchPlan()
-    for name, value in fields.items():
-        setattr(plan, name, value)
-    return plan
+    return fields
 
 
 def _check_operation(operation: "Any") -> None:

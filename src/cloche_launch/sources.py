@@ -9,7 +9,10 @@ import errno
 import os
 
 from cloche_launch import abi, calls
-from cloche_launch.plan import LaunchPlan
+
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
@@ -21,13 +24,12 @@ class Sources:
     init, whose own copy of the mounts is the only one it may clone.
     """
 
-    __slots__ = ("_namespaces", "_plan", "_trees")
+    __slots__ = ("_mapper", "_trees")
 
-    def __init__(self, plan: LaunchPlan, namespaces: "MappingNamespaces | None" = None) -> None:
-        self._plan = plan
-        self._namespaces = namespaces
+    def __init__(self, operations: "list[dict[str, Any]]", mapper: "Mapper | None" = None) -> None:
+        self._mapper = mapper
         self._trees: dict[str, list[int]] = {}
-        for operation in plan.mounts:
+        for operation in operations:
             if operation["kind"] == "bind":
                 mapped = operation["of_user"] or operation["writable"]
                 self._open(operation["source"], mapped=mapped, optional=operation["optional"])
@@ -38,6 +40,19 @@ class Sources:
             elif operation["kind"] == "dev":
                 for name in DEVICES:
                     self._open(f"/dev/{name}", mapped=False, optional=False)
+
+    @classmethod
+    def received(cls, names: list[str], trees: list[int]) -> "Sources":
+        """Take what another process's `listed` gave, after its way through a socket."""
+        sources = cls([])
+        for name, tree in zip(names, trees, strict=True):
+            sources._trees.setdefault(name, []).append(tree)
+        return sources
+
+    def listed(self) -> "tuple[list[str], list[int]]":
+        """Give (paths, descriptors), pairwise; they stay ours to close."""
+        pairs = [(name, tree) for name, trees in self._trees.items() for tree in trees]
+        return [name for name, _ in pairs], [tree for _, tree in pairs]
 
     def has(self, path: str) -> bool:
         """Tell whether a descriptor for `path` is left; an optional source may not be there."""
@@ -62,11 +77,26 @@ class Sources:
                 return
             raise
         self._trees.setdefault(path, []).append(tree)
-        if mapped and self._namespaces is not None:
-            status = os.stat(tree)
-            owner = (status.st_uid, status.st_gid)
-            namespace = self._namespaces.get(owner, self._plan.host_uid, self._plan.host_gid)
-            calls.mount_setattr(tree, abi.MOUNT_ATTR_IDMAP, namespace)
+        if mapped and self._mapper is not None:
+            self._mapper.show_as_program(tree)
+
+
+class Mapper:
+    """Shows what belongs to a user of the host as the program's own, in one sandbox."""
+
+    __slots__ = ("_gid", "_namespaces", "_uid")
+
+    def __init__(self, namespaces: "MappingNamespaces", host_uid: int, host_gid: int) -> None:
+        self._namespaces = namespaces
+        self._uid = host_uid
+        self._gid = host_gid
+
+    def show_as_program(self, tree: int) -> None:
+        """Map the owner of the tree's top to the program's user. mount_setattr(2), Linux 5.12."""
+        status = os.stat(tree)
+        owner = (status.st_uid, status.st_gid)
+        namespace = self._namespaces.get(owner, self._uid, self._gid)
+        calls.mount_setattr(tree, abi.MOUNT_ATTR_IDMAP, namespace)
 
 
 class MappingNamespaces:

@@ -2,7 +2,7 @@
 
 A fork of the kernel's own process would be unsound (threads, locks, secrets in
 memory) and slow; a fresh interpreter a run costs tens of milliseconds. This
-process does nothing but answer `spawn` and reap.
+process does nothing but answer `prepare` and `launch`, and reap.
 """
 
 import contextlib
@@ -13,8 +13,12 @@ import signal
 import socket
 
 from cloche_launch import abi, calls, init, message, seccomp
-from cloche_launch.plan import LaunchPlan, PlanRefused, decode
-from cloche_launch.sources import MappingNamespaces, Sources, write_map
+from cloche_launch.plan import Ground, PlanRefused, decode, decode_ground
+from cloche_launch.sources import Mapper, MappingNamespaces, Sources, write_map
+
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from typing import Any
 
 _NAMESPACES = (
     abi.CLONE_NEWUSER
@@ -46,6 +50,7 @@ class Zygote:
         self._is_root = os.geteuid() == 0
         self._namespaces = MappingNamespaces()
         self._children: dict[int, int] = {}
+        self._waiting: dict[int, tuple[Ground, socket.socket]] = {}
         self._poll = select.poll()
         self._poll.register(host.fileno(), select.POLLIN)
 
@@ -64,66 +69,83 @@ class Zygote:
         if fields is None:
             return False
         try:
-            pid, pidfd = self._spawn(descriptors)
+            if fields["kind"] == "prepare":
+                pid, pidfd = self._prepare(*descriptors)
+                message.send(self._host, {"kind": "prepared", "pid": pid}, [pidfd])
+            else:
+                self._launch(fields["pid"], descriptors)
+                message.send(self._host, {"kind": "launched"})
         except (OSError, PlanRefused) as error:
             call = getattr(error, "call", type(error).__name__)
             message.send(self._host, {"kind": "failed", "call": call, "detail": str(error)})
-        else:
-            message.send(self._host, {"kind": "spawned", "pid": pid}, [pidfd])
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         return True
 
-    def _spawn(self, descriptors: list[int]) -> tuple[int, int]:
-        document, channel, *stdio = descriptors
-        plan = decode(os.pread(document, os.fstat(document).st_size, 0))
-        sources = Sources(plan, self._namespaces) if self._is_root else None
-        gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
+    def _prepare(self, document: int, channel: int) -> tuple[int, int]:
+        """Make a sandbox up to where its program must be known; (pid of its init, pidfd)."""
+        ground = decode_ground(document)
+        sources = self._sources(ground, ground.mounts)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             pid, pidfd = calls.clone3(_NAMESPACES)
             if pid == 0:
-                os.close(gate_write)
-                self._be_init(plan, channel, sources, stdio, gate_read)
+                ours.close()
+                self._be_init(ground, channel, sources, theirs)
             self._children[pidfd] = pid
+            self._waiting[pid] = (ground, ours)
             self._poll.register(pidfd, select.POLLIN)
-            self._admit(plan, pid, pidfd)
-            os.write(gate_write, b"+")
+            self._admit(ground, pid, pidfd)
+            message.send(ours, {"kind": "admitted"})
         finally:
-            os.close(gate_read)
-            os.close(gate_write)
+            theirs.close()
             if sources is not None:
                 sources.close()
         return pid, pidfd
 
+    def _launch(self, pid: int, descriptors: list[int]) -> None:
+        """Hand a prepared sandbox its plan and streams, and what only root may open for it."""
+        if pid not in self._waiting:
+            raise PlanRefused(f"no sandbox {pid} is waiting")
+        ground, relay = self._waiting.pop(pid)
+        with relay:
+            plan = decode(descriptors[0])
+            sources = self._sources(ground, plan.mounts)
+            if sources is None:
+                message.send(relay, {"kind": "launch", "trees": None}, descriptors)
+                return
+            names, trees = sources.listed()
+            try:
+                message.send(relay, {"kind": "launch", "trees": names}, [*descriptors, *trees])
+            finally:
+                sources.close()
+
+    def _sources(self, ground: Ground, operations: "list[dict[str, Any]]") -> "Sources | None":
+        """Open what `operations` show, where the sandbox itself may not."""
+        if not self._is_root:
+            return None
+        return Sources(operations, Mapper(self._namespaces, ground.host_uid, ground.host_gid))
+
     def _be_init(
-        self,
-        plan: LaunchPlan,
-        channel: int,
-        sources: "Sources | None",
-        stdio: list[int],
-        gate: int,
+        self, ground: Ground, channel: int, sources: "Sources | None", relay: socket.socket
     ) -> None:
-        # Without the byte the parent failed or died: the barriers are not complete.
-        if os.read(gate, 1) != b"+":
+        # Without the word the parent failed or died: the barriers are not complete.
+        if message.receive(relay)[0] is None:
             os._exit(125)
         self._host.close()
-        init.run(
-            plan,
-            socket.socket(fileno=os.dup(channel)),
-            sources,
-            [os.dup(d) for d in stdio],
-            self._seccomp,
-        )
+        for _, other in self._waiting.values():
+            other.close()
+        init.run(ground, socket.socket(fileno=os.dup(channel)), relay, sources, self._seccomp)
 
-    def _admit(self, plan: LaunchPlan, pid: int, pidfd: int) -> None:
+    def _admit(self, ground: Ground, pid: int, pidfd: int) -> None:
         """Write the maps and put init into its control groups, before it does anything."""
         try:
-            write_map(pid, "uid_map", plan.inside_uid, plan.host_uid)
+            write_map(pid, "uid_map", ground.inside_uid, ground.host_uid)
             if not self._is_root:
                 _write(f"/proc/{pid}/setgroups", b"deny")
-            write_map(pid, "gid_map", plan.inside_gid, plan.host_gid)
-            for path in plan.procs_files:
+            write_map(pid, "gid_map", ground.inside_gid, ground.host_gid)
+            for path in ground.procs_files:
                 _write(path, str(pid).encode())
         except OSError:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -132,6 +154,8 @@ class Zygote:
     def _reap(self, pidfd: int) -> None:
         pid = self._children.pop(pidfd)
         self._poll.unregister(pidfd)
+        if pid in self._waiting:
+            self._waiting.pop(pid)[1].close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
         os.close(pidfd)

@@ -77,3 +77,18 @@ LIMIT_CLASSES: dict[str, Limits] = {
     "run": _limits(3600, 4 * GIB, 512, 8 * GIB, 500_000, 400, 2 * GIB),
 }
 """Named ceilings that providers refer to; a policy may lower them, never raise them."""
+
+LEAST_LIMITS = Limits(
+    wall_seconds=1,
+    idle_seconds=1,
+    memory_bytes=64 << 20,
+    cpu_percent=50,
+    processes=16,
+    open_files=16,
+    file_bytes=1,
+    disk_bytes=1,
+    inodes=1,
+    output_bytes=1,
+    network_bytes=1,
+)
+"""What holds where nothing was said yet: hardly anything."""

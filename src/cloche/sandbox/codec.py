@@ -1,8 +1,9 @@
-"""A sandbox plan as the document the launcher reads; a test pairs this with its decoder."""
+"""A sandbox plan as the two documents the launcher reads; a test pairs this with its decoder."""
 
 import json
 from typing import Any
 
+from cloche.sandbox.ground import Ground
 from cloche.sandbox.mounts import (
     BindReadOnly,
     BindWritable,
@@ -17,36 +18,49 @@ from cloche.sandbox.mounts import (
 )
 from cloche.sandbox.plan import INSIDE_GID, INSIDE_UID, SandboxPlan
 
-VERSION = 1
+VERSION = 2
 
 
-def encode(
-    plan: SandboxPlan, *, host_uid: int, host_gid: int, procs_files: tuple[str, ...], landlock: bool
+def encode_ground(
+    ground: Ground, *, host_uid: int, host_gid: int, procs_files: tuple[str, ...]
 ) -> bytes:
-    """Give the document of `plan`, with what only the platform knows."""
-    return json.dumps(
+    """Give the document of a sandbox's ground, with what only the platform knows."""
+    return _document(
         {
-            "version": VERSION,
+            "host_gid": host_gid,
+            "host_uid": host_uid,
+            "inside_gid": INSIDE_GID,
+            "inside_uid": INSIDE_UID,
+            "mounts": [_operation(operation) for operation in ground.mounts],
+            "observed": ground.observed,
+            "procs_files": list(procs_files),
+        }
+    )
+
+
+def encode(plan: SandboxPlan, rest: tuple[MountOp, ...], *, landlock: bool) -> bytes:
+    """Give the document of `plan`, of whose mounts `rest` are not in the ground."""
+    return _document(
+        {
             "argv": list(plan.argv),
             "cwd": plan.cwd,
             "env": dict(plan.env),
             "file_bytes": plan.limits.file_bytes,
-            "host_gid": host_gid,
-            "host_uid": host_uid,
             "inbound": plan.network.inbound,
-            "inside_gid": INSIDE_GID,
-            "inside_uid": INSIDE_UID,
             "landlock": landlock,
             "mirror": plan.mirror,
-            "mounts": [_operation(operation) for operation in plan.mounts],
-            "observed": plan.network.observed,
+            "mounts": [_operation(operation) for operation in rest],
             "open_files": plan.limits.open_files,
             "processes": plan.limits.processes,
-            "procs_files": list(procs_files),
             "writable": list(plan.writable),
-        },
-        separators=(",", ":"),
-    ).encode("utf-8", "surrogateescape")
+        }
+    )
+
+
+def _document(fields: dict[str, Any]) -> bytes:  # Any: JSON
+    fields["version"] = VERSION
+    text = json.dumps(fields, separators=(",", ":"))
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _operation(operation: MountOp) -> dict[str, Any]:  # Any: JSON

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from cloche.model.limits import Limits
+from cloche.model.limits import LEAST_LIMITS, Limits
 from cloche.platforms.linux import cgroup_v1, cgroup_v2
 from cloche.platforms.linux.cgroup_files import kill_all, remove_directory
 from cloche.platforms.linux.watcher import Watcher
@@ -23,6 +23,10 @@ class Group(Protocol):
     """What holds a sandbox's memory, processor and number of processes."""
 
     procs_files: tuple[str, ...]
+
+    def limit(self, limits: Limits) -> None:
+        """Put `limits` in force. Raises OSError; `findings` reads them back."""
+        ...
 
     def usage(self, pid: int, wall_seconds: float) -> Usage:
         """Read the counters."""
@@ -58,14 +62,14 @@ class CgroupHome:
         self._numbers = count()
         self._owner = f"{_PREFIX}{os.getpid()}-{_start_time(os.getpid())}"
 
-    def create(self, name: str, limits: Limits) -> Group:
-        """Make a group with `limits` in force, or a watcher where there can be none."""
-        label = f"{self._owner}-{next(self._numbers)}-{name}"
+    def create(self) -> Group:
+        """Make a group without limits yet, or a watcher where there can be none."""
+        label = f"{self._owner}-{next(self._numbers)}"
         if self.kind == "v1":
-            return cgroup_v1.GroupV1(self._roots, label, limits)
+            return cgroup_v1.GroupV1(self._roots, label)
         if self.kind == "v2":
-            return cgroup_v2.GroupV2(self._roots["unified"], label, limits)
-        return Watcher(limits)
+            return cgroup_v2.GroupV2(self._roots["unified"], label)
+        return Watcher()
 
     def findings(self) -> tuple[Finding, ...]:
         """Say what a sandbox will be held by on this machine."""
@@ -117,28 +121,18 @@ def open_cgroups() -> CgroupHome:
             continue
         home = CgroupHome(kind, roots)
         try:
-            group = home.create("probe", _PROBE)
+            group = home.create()
         except OSError:
             continue
-        group.remove()
+        try:
+            group.limit(LEAST_LIMITS)
+        except OSError:
+            continue
+        finally:
+            group.remove()
         home.remove_stale()
         return home
     return CgroupHome("none", {})
-
-
-_PROBE = Limits(
-    wall_seconds=1,
-    idle_seconds=1,
-    memory_bytes=64 << 20,
-    cpu_percent=50,
-    processes=16,
-    open_files=16,
-    file_bytes=1,
-    disk_bytes=1,
-    inodes=1,
-    output_bytes=1,
-    network_bytes=1,
-)
 
 
 def _start_time(pid: int) -> str:

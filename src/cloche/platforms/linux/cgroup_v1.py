@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from cloche.model.limits import Limits
+from cloche.model.limits import LEAST_LIMITS, Limits
 from cloche.platforms.linux.cgroup_files import (
     counter,
     kill_members,
@@ -52,19 +52,16 @@ def _own_places() -> dict[str, str]:
 class GroupV1:
     """Limits in force on one directory in each controller."""
 
-    def __init__(self, roots: dict[str, Path], name: str, limits: Limits) -> None:
+    def __init__(self, roots: dict[str, Path], name: str) -> None:
         self._paths = {controller: root / name for controller, root in roots.items()}
-        self._limits = limits
+        self._limits = LEAST_LIMITS
         for path in self._paths.values():
             path.mkdir()
-        try:
-            self._set(limits)
-        except OSError:
-            self.remove()
-            raise
         self.procs_files = tuple(str(path / "cgroup.procs") for path in self._paths.values())
 
-    def _set(self, limits: Limits) -> None:
+    def limit(self, limits: Limits) -> None:
+        """See Group."""
+        self._limits = limits
         memory, cpu = self._paths["memory"], self._paths["cpu"]
         with contextlib.suppress(OSError):
             (memory / "memory.use_hierarchy").write_text("1")  # gone in newer kernels: always on

@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from cloche.model.limits import Limits
+from cloche.model.limits import LEAST_LIMITS, Limits
 from cloche.platforms.linux.cgroup_files import counter, read_number, remove_directory
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
@@ -56,22 +56,22 @@ def _enabled(directory: Path) -> bool:
 class GroupV2:
     """Limits in force on one directory."""
 
-    def __init__(self, root: Path, name: str, limits: Limits) -> None:
+    def __init__(self, root: Path, name: str) -> None:
         self._path = root / name
-        self._limits = limits
+        self._limits = LEAST_LIMITS
         self._path.mkdir()
-        try:
-            (self._path / "memory.max").write_text(str(limits.memory_bytes))
-            with contextlib.suppress(OSError):
-                (self._path / "memory.swap.max").write_text("0")
-            # One process too many takes the whole sandbox: half a build is no build.
-            (self._path / "memory.oom.group").write_text("1")
-            (self._path / "pids.max").write_text(str(limits.processes))
-            (self._path / "cpu.max").write_text(f"{self._quota()} {_PERIOD}")
-        except OSError:
-            self.remove()
-            raise
         self.procs_files: tuple[str, ...] = (str(self._path / "cgroup.procs"),)
+
+    def limit(self, limits: Limits) -> None:
+        """See Group."""
+        self._limits = limits
+        (self._path / "memory.max").write_text(str(limits.memory_bytes))
+        with contextlib.suppress(OSError):
+            (self._path / "memory.swap.max").write_text("0")
+        # One process too many takes the whole sandbox: half a build is no build.
+        (self._path / "memory.oom.group").write_text("1")
+        (self._path / "pids.max").write_text(str(limits.processes))
+        (self._path / "cpu.max").write_text(f"{self._quota()} {_PERIOD}")
 
     def _quota(self) -> int:
         return self._limits.cpu_percent * _PERIOD // 100

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from cloche.sandbox.errors import SpawnFailed
 from cloche_launch import message
@@ -20,17 +21,31 @@ class Launcher:
         self._channel: socket.socket | None = None
         self._turn = asyncio.Lock()
 
-    async def spawn(self, document: bytes, descriptors: tuple[int, ...]) -> tuple[int, int]:
-        """Ask for a sandbox: (pid of its init, pidfd). Raises SpawnFailed.
+    async def prepare(self, ground: bytes, channel: int) -> tuple[int, int]:
+        """Ask for a sandbox without its program yet: (pid of its init, pidfd). Raises SpawnFailed.
 
-        `descriptors` are the sandbox's own channel, then its standard streams.
+        `channel` is the sandbox's end of the socket on which its init speaks.
         """
+        fields, received = await self._ask({"kind": "prepare"}, ground, (channel,))
+        if fields["kind"] != "prepared" or len(received) != 1:
+            raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
+        return int(fields["pid"]), received[0]
+
+    async def launch(self, pid: int, document: bytes, streams: tuple[int, int, int]) -> None:
+        """Give a prepared sandbox its plan and its three standard streams. Raises SpawnFailed."""
+        fields, _ = await self._ask({"kind": "launch", "pid": pid}, document, streams)
+        if fields["kind"] != "launched":
+            raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
+
+    async def _ask(
+        self, request: dict[str, Any], document: bytes, descriptors: tuple[int, ...]
+    ) -> tuple[dict[str, Any], list[int]]:
         memory = os.memfd_create("plan", os.MFD_CLOEXEC)
         try:
             os.write(memory, document)
             async with self._turn:
                 channel = self._start()
-                message.send(channel, {"kind": "spawn"}, [memory, *descriptors])
+                message.send(channel, request, [memory, *descriptors])
                 await _readable(channel)
                 fields, received = message.receive(channel)
         except OSError as error:
@@ -39,9 +54,7 @@ class Launcher:
             os.close(memory)
         if fields is None:
             raise SpawnFailed("launcher", "it has ended")
-        if fields["kind"] != "spawned" or len(received) != 1:
-            raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
-        return int(fields["pid"]), received[0]
+        return fields, received
 
     def _start(self) -> socket.socket:
         if self._channel is None or self._process is None or self._process.poll() is not None:

@@ -7,10 +7,11 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cloche.model.limits import Limits
+from cloche.platforms.linux.cgroup import Group
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.platform import Exit, Usage
 from cloche.sandbox.report import EnforcementReport
@@ -32,7 +33,8 @@ class LinuxProcess:
         channel: socket.socket,
         streams: Mapping[str, int],
         limits: Limits,
-        group: Any,  # Any: a cgroup or a watcher, alike in what is used here
+        group: Group,
+        after: Callable[[], None],
     ) -> None:
         self.host_pid = pid
         self.sockets: dict[str, socket.socket] = {}
@@ -43,6 +45,7 @@ class LinuxProcess:
         self._streams = dict(streams)
         self._limits = limits
         self._group = group
+        self._after = after
         self._began = time.monotonic()
         self._last_sign = self._began
         self._taken = 0
@@ -287,6 +290,7 @@ class LinuxProcess:
         for descriptor in self._streams.values():
             os.close(descriptor)
         await asyncio.to_thread(self._group.remove)
+        self._after()
 
 
 def _settle(future: "asyncio.Future[None]") -> None:

@@ -2,37 +2,37 @@
 
 import asyncio
 import os
-import socket
-from itertools import count
 
 from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
 from cloche.platforms.linux.host import read_host_system
 from cloche.platforms.linux.launcher import Launcher
+from cloche.platforms.linux.prepared import Nursery, Prepared
 from cloche.platforms.linux.probe import probe_features
 from cloche.platforms.linux.process import LinuxProcess
 from cloche.platforms.linux.standing import standing_report
 from cloche.sandbox.codec import encode
 from cloche.sandbox.errors import CannotConfine
 from cloche.sandbox.features import Features, Need, Support
+from cloche.sandbox.ground import divide
 from cloche.sandbox.layout import HostSystem
+from cloche.sandbox.mounts import MountOp
 from cloche.sandbox.plan import SandboxPlan
-
-# Host users that no account has: above every range distributions hand out, below 2^31.
-_FIRST_UID = 0x7000_0000
-_SLOTS = 4096
 
 
 class LinuxPlatform:
-    """The one way a program is started. One zygote, any number of sandboxes."""
+    """The one way a program is started. One zygote, any number of sandboxes.
+
+    `ahead` sandboxes are kept prepared for the next plan of the same ground.
+    """
 
     name = "linux"
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: int = 1) -> None:
         self._launcher = Launcher()
         self._cgroups: CgroupHome | None = None
         self._features: Features | None = None
         self._probing = asyncio.Lock()
-        self._slots = count()
+        self._nursery = Nursery(self._launcher, self._groups, ahead)
 
     def host(self) -> HostSystem:
         """See Platform."""
@@ -54,58 +54,51 @@ class LinuxPlatform:
 
     async def spawn(self, plan: SandboxPlan) -> LinuxProcess:
         """See Platform."""
-        number = next(self._slots)
-        group = self._groups().create(f"{number}", plan.limits)
-        try:
-            process = await self._launch(plan, number, group.procs_files, group)
-        except BaseException:
-            group.kill()
-            group.remove()
-            raise
+        ground, rest = divide(plan)
+        prepared = await self._nursery.take(ground)
+        process = await self._launch(plan, rest, prepared)
         try:
             await process.start()
-            process.report = standing_report(process, group, plan)
+            process.report = standing_report(process, prepared.group, plan)
             _insist(process, plan)
         except BaseException:
             await asyncio.shield(process.close())
             raise
+        self._nursery.expect(ground)
         return process
 
     async def _launch(
-        self, plan: SandboxPlan, number: int, procs_files: tuple[str, ...], group: object
+        self, plan: SandboxPlan, rest: tuple[MountOp, ...], prepared: Prepared
     ) -> LinuxProcess:
-        uid, gid = _identity(number)
-        document = encode(plan, host_uid=uid, host_gid=gid, procs_files=procs_files, landlock=True)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         inside, streams = _streams(feeds=plan.stdin)
         try:
-            with theirs:
-                pid, pidfd = await self._launcher.spawn(document, (theirs.fileno(), *inside))
+            prepared.group.limit(plan.limits)
+            await self._launcher.launch(prepared.pid, encode(plan, rest, landlock=True), inside)
         except BaseException:
-            ours.close()
             for descriptor in streams.values():
                 os.close(descriptor)
+            prepared.discard()
+            self._nursery.free(prepared.slot)
             raise
         finally:
             for descriptor in inside:
                 os.close(descriptor)
-        ours.setblocking(False)
         return LinuxProcess(
-            pid=pid, pidfd=pidfd, channel=ours, streams=streams, limits=plan.limits, group=group
+            pid=prepared.pid,
+            pidfd=prepared.pidfd,
+            channel=prepared.channel,
+            streams=streams,
+            limits=plan.limits,
+            group=prepared.group,
+            after=lambda: self._nursery.free(prepared.slot),
         )
 
     async def close(self) -> None:
         """See Platform."""
+        await self._nursery.close()
         await self._launcher.close()
         if self._cgroups is not None:
             self._cgroups.close()
-
-
-def _identity(number: int) -> tuple[int, int]:
-    """Give the host's user and group of the program: never 0."""
-    if os.geteuid() == 0:
-        return _FIRST_UID + number % _SLOTS, _FIRST_UID + number % _SLOTS
-    return os.geteuid(), os.getegid()
 
 
 def _streams(*, feeds: bool) -> tuple[tuple[int, int, int], dict[str, int]]:

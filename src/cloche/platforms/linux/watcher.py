@@ -7,7 +7,7 @@ tmpfs is bounded only by the size of each tmpfs.
 import os
 from pathlib import Path
 
-from cloche.model.limits import Limits
+from cloche.model.limits import LEAST_LIMITS, Limits
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
 
@@ -21,12 +21,16 @@ class Watcher:
 
     procs_files: tuple[str, ...] = ()
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
+        self._limits = LEAST_LIMITS
         self._peak = (0, 0)
         self._cpu = 0.0
         self._last = Usage(wall_seconds=0.0)
         self._over = ""
+
+    def limit(self, limits: Limits) -> None:
+        """See Group."""
+        self._limits = limits
 
     def findings(self) -> tuple[Finding, ...]:
         """See Group."""

@@ -1,0 +1,146 @@
+"""Sandboxes made ahead: they stand, empty and harmless, until a plan comes that fits them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloche.platforms.linux.cgroup import CgroupHome, Group
+from cloche.platforms.linux.launcher import Launcher
+from cloche.sandbox.codec import encode_ground
+from cloche.sandbox.errors import SpawnFailed
+from cloche.sandbox.ground import Ground
+
+# Host users that no account has: above every range distributions hand out, below 2^31.
+_FIRST_UID = 0x7000_0000
+# After a start the program has the processors to itself for this long.
+_REST_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A sandbox whose init waits for its plan."""
+
+    ground: Ground
+    identities: tuple[tuple[int, int] | None, ...]
+    """Of each host path that the ground shows: (device, inode), None where there was none."""
+    slot: int
+    pid: int
+    pidfd: int
+    channel: socket.socket
+    group: Group
+
+    def discard(self) -> None:
+        """End it unused."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        os.close(self.pidfd)
+        self.channel.close()
+        self.group.kill()
+        self.group.remove()
+
+
+class Nursery:
+    """Prepares sandboxes: on demand, and one ahead of the next demand for the same ground."""
+
+    def __init__(self, launcher: Launcher, groups: Callable[[], CgroupHome], ahead: int) -> None:
+        self._launcher = launcher
+        self._groups = groups
+        self._ahead = ahead
+        self._ready: list[Prepared] = []
+        self._slots: set[int] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def take(self, ground: Ground) -> Prepared:
+        """Give a sandbox on `ground`, made ahead if there is one that is not stale."""
+        identities = _identities(ground)
+        fitting = [p for p in self._ready if (p.ground, p.identities) == (ground, identities)]
+        for stale in [p for p in self._ready if p not in fitting]:
+            self._drop(stale)
+        if fitting:
+            self._ready.remove(fitting[0])
+            return fitting[0]
+        return await self._prepare(ground)
+
+    def expect(self, ground: Ground) -> None:
+        """Prepare in the background for the next plan, which probably stands on `ground` too."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._fill(ground))
+
+    def free(self, slot: int) -> None:
+        """Take back the host user of a sandbox that is gone, with all that ran as it."""
+        self._slots.discard(slot)
+
+    async def close(self) -> None:
+        """End what was made and never used."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for prepared in list(self._ready):
+            self._drop(prepared)
+
+    async def _fill(self, ground: Ground) -> None:
+        await asyncio.sleep(_REST_SECONDS)
+        while sum(p.ground == ground for p in self._ready) < self._ahead:
+            try:
+                self._ready.append(await asyncio.shield(self._prepare(ground)))
+            except (SpawnFailed, OSError):
+                return  # whoever asks next is told why
+
+    def _drop(self, prepared: Prepared) -> None:
+        self._ready.remove(prepared)
+        prepared.discard()
+        self.free(prepared.slot)
+
+    async def _prepare(self, ground: Ground) -> Prepared:
+        slot = next(n for n in range(len(self._slots) + 1) if n not in self._slots)
+        self._slots.add(slot)
+        identities = _identities(ground)
+        group = self._groups().create()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            uid, gid = _user(slot)
+            document = encode_ground(
+                ground, host_uid=uid, host_gid=gid, procs_files=group.procs_files
+            )
+            with theirs:
+                pid, pidfd = await self._launcher.prepare(document, theirs.fileno())
+        except BaseException:
+            ours.close()
+            group.kill()
+            group.remove()
+            self.free(slot)
+            raise
+        ours.setblocking(False)
+        return Prepared(
+            ground=ground,
+            identities=identities,
+            slot=slot,
+            pid=pid,
+            pidfd=pidfd,
+            channel=ours,
+            group=group,
+        )
+
+
+def _user(slot: int) -> tuple[int, int]:
+    """Give the host's user and group of the program: never 0."""
+    if os.geteuid() == 0:
+        return _FIRST_UID + slot, _FIRST_UID + slot
+    return os.geteuid(), os.getegid()
+
+
+def _identities(ground: Ground) -> tuple[tuple[int, int] | None, ...]:
+    """Tell files apart that were replaced since, as ldconfig replaces its cache by renaming."""
+    found: list[tuple[int, int] | None] = []
+    for path in ground.sources():
+        try:
+            status = os.stat(path)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return tuple(found)
