@@ -9,7 +9,9 @@ TYPE_CHECKING = False  # typing is slow to import; the checker takes this name f
 if TYPE_CHECKING:
     from typing import Any
 
-_BASE = "/tmp"  # covered by our own tmpfs, in our own mount namespace, before anything is made
+# Covered by our own tmpfs, in our own mount namespace. Nothing of it is ever shown to a sandbox: what
+# lies below the cover cannot be opened any more, and an ordinary user's sources are opened after it.
+_BASE = "/sys"
 # Host-wide switches and views: read-only or hidden, also for one who could write them by owner.
 _PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs")
 _PROC_MASKED = (

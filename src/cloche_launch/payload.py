@@ -31,8 +31,7 @@ def start(orders: socket.socket, seccomp_program: bytes, report: int) -> None:
         program = _find(plan.argv[0], plan.env.get("PATH", ""))
         _tell(report, {"kind": "confined", "landlock": abi})
         _await(orders, "go")
-        calls.close_range(3, report - 1)  # (14) three standard streams and the report pipe
-        calls.close_range(report + 1, 0xFFFF_FFFF)
+        close_all_but_streams_and(report)  # (14)
         name = "execve"
         os.execve(program, plan.argv, environment)  # (15) nothing of ours is in its environment
     except (OSError, PlanRefused) as error:
@@ -51,6 +50,12 @@ def confine(seccomp_program: bytes) -> None:
     privileges.drop_capabilities()  # (9)
     privileges.no_new_privileges()  # (8)
     seccomp.install(seccomp_program)  # (12) what is left to do is what any program may do
+
+
+def close_all_but_streams_and(report: int) -> None:
+    """Close what the program must not inherit; `report` closes with the exec."""
+    calls.close_range(3, report - 1)
+    calls.close_range(report + 1, 0xFFFF_FFFF)
 
 
 def _await(orders: socket.socket, kind: str) -> list[int]:

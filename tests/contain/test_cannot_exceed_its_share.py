@@ -34,7 +34,9 @@ def running(mark: str) -> list[str]:
 )
 def test_cannot_take_more_memory(python: Run, way: str) -> None:
     done = python(
-        f"{way}\nprint('had it')", limits={"memory_bytes": 128 * MIB, "file_bytes": 1 << 30}
+        # A watcher, unlike a control group, needs the moment between two looks to see it.
+        f"{way}\nimport time; time.sleep(1)\nprint('had it')",
+        limits={"memory_bytes": 128 * MIB, "file_bytes": 1 << 30},
     )
     assert "had it" not in done.stdout
     if done.report["memory-limit"] == "full":

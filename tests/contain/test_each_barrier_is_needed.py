@@ -92,8 +92,8 @@ MUTANTS = (
     Mutant(
         "14-closed-descriptors",
         (
-            (f"{LAUNCH}/payload.py", "calls.close_range(3, report - 1)", "pass"),
-            (f"{LAUNCH}/payload.py", "calls.close_range(report + 1, 0xFFFF_FFFF)", "pass"),
+            (f"{LAUNCH}/payload.py", "    calls.close_range(3, report - 1)\n", ""),
+            (f"{LAUNCH}/payload.py", "    calls.close_range(report + 1, 0xFFFF_FFFF)\n", ""),
         ),
         f"{ALONE}::test_a_descriptor_left_inheritable_is_closed",
     ),

@@ -39,9 +39,9 @@ def test_a_descriptor_left_inheritable_is_closed() -> None:
     """Close-on-exec holds too; this is the second lock on that door."""
     program = (
         "import os; from cloche_launch import payload; r, w = os.pipe(); x = os.dup(0);"
-        "os.set_inheritable(x, True); report = payload._place([0, 1, 2], w);"
+        "os.set_inheritable(x, True); payload.close_all_but_streams_and(w);"
         "held = [n for n in range(64) if os.path.exists(f'/proc/self/fd/{n}')];"
-        "print(held == [0, 1, 2, report])"
+        "print(held == [0, 1, 2, w])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

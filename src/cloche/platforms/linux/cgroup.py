@@ -23,6 +23,8 @@ class Group(Protocol):
     """What holds a sandbox's memory, processor and number of processes."""
 
     procs_files: tuple[str, ...]
+    poll_seconds: float
+    """How long to wait between two calls of `exceeded`."""
 
     def limit(self, limits: Limits) -> None:
         """Put `limits` in force. Raises OSError; `findings` reads them back."""
@@ -74,7 +76,7 @@ class CgroupHome:
     def findings(self) -> tuple[Finding, ...]:
         """Say what a sandbox will be held by on this machine."""
         if self.kind == "none":
-            why = "no control group can be made here: counted by a watcher four times a second"
+            why = "no control group can be made here: counted by a watcher 4 to 50 times a second"
             return (
                 *tuple(
                     Finding(feature=feature, support=Support.PARTIAL, why=why, mend=_MEND)

@@ -52,6 +52,8 @@ def _own_places() -> dict[str, str]:
 class GroupV1:
     """Limits in force on one directory in each controller."""
 
+    poll_seconds = 0.25
+
     def __init__(self, roots: dict[str, Path], name: str) -> None:
         self._paths = {controller: root / name for controller, root in roots.items()}
         self._limits = LEAST_LIMITS

@@ -56,6 +56,8 @@ def _enabled(directory: Path) -> bool:
 class GroupV2:
     """Limits in force on one directory."""
 
+    poll_seconds = 0.25
+
     def __init__(self, root: Path, name: str) -> None:
         self._path = root / name
         self._limits = LEAST_LIMITS

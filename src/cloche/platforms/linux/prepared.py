@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cloche.platforms.linux.cgroup import CgroupHome, Group
 from cloche.platforms.linux.launcher import Launcher
@@ -19,14 +20,17 @@ _FIRST_UID = 0x7000_0000
 # After a start the program has the processors to itself for this long.
 _REST_SECONDS = 0.02
 
+Identities = tuple[tuple[tuple[int, int] | None, ...], bytes]
+"""Of each host path that the ground shows, (device, inode), None where there was none; and the
+host's mounts: a sandbox has them as they were when it was made, and would not see a later one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A sandbox whose init waits for its plan."""
 
     ground: Ground
-    identities: tuple[tuple[int, int] | None, ...]
-    """Of each host path that the ground shows: (device, inode), None where there was none."""
+    identities: Identities
     slot: int
     pid: int
     pidfd: int
@@ -133,7 +137,7 @@ def _user(slot: int) -> tuple[int, int]:
     return os.geteuid(), os.getegid()
 
 
-def _identities(ground: Ground) -> tuple[tuple[int, int] | None, ...]:
+def _identities(ground: Ground) -> Identities:
     """Tell files apart that were replaced since, as ldconfig replaces its cache by renaming."""
     found: list[tuple[int, int] | None] = []
     for path in ground.sources():
@@ -143,4 +147,4 @@ def _identities(ground: Ground) -> tuple[tuple[int, int] | None, ...]:
             found.append(None)
         else:
             found.append((status.st_dev, status.st_ino))
-    return tuple(found)
+    return tuple(found), Path("/proc/self/mountinfo").read_bytes()

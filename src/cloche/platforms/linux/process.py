@@ -18,7 +18,6 @@ from cloche.sandbox.report import EnforcementReport
 from cloche_launch import message
 
 _CHUNK = 65_536
-_INTERVAL = 0.25
 _QUEUED = 64
 
 
@@ -157,7 +156,7 @@ class LinuxProcess:
         cpu = 0.0
         while not self._gone.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), _INTERVAL)
+                await asyncio.wait_for(self._gone.wait(), self._group.poll_seconds)
             now = time.monotonic()
             used = self.usage().cpu_seconds
             if used is None or used > cpu + 0.005:

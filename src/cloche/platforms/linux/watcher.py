@@ -5,6 +5,7 @@ tmpfs is bounded only by the size of each tmpfs.
 """
 
 import os
+import time
 from pathlib import Path
 
 from cloche.model.limits import LEAST_LIMITS, Limits
@@ -13,6 +14,8 @@ from cloche.sandbox.platform import Usage
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_QUICKEST, _SLOWEST = 0.02, 0.25
+_SHARE = 0.04  # of one processor that looking may cost
 _MEND = "run under systemd with a delegated group, or as root"
 
 
@@ -27,6 +30,7 @@ class Watcher:
         self._cpu = 0.0
         self._last = Usage(wall_seconds=0.0)
         self._over = ""
+        self.poll_seconds = _QUICKEST
 
     def limit(self, limits: Limits) -> None:
         """See Group."""
@@ -34,7 +38,7 @@ class Watcher:
 
     def findings(self) -> tuple[Finding, ...]:
         """See Group."""
-        why = "no control group: a watcher counts four times a second and kills"
+        why = "no control group: a watcher counts 4 to 50 times a second and kills"
         few = "no control group: RLIMIT_NPROC of the sandbox's own user namespace, and the watcher"
         none = "no control group: the processor is shared fairly, not limited"
         return (
@@ -59,7 +63,10 @@ class Watcher:
 
     def exceeded(self, pid: int) -> str:
         """See Group."""
+        began = time.monotonic()
         memory, processes, _ = sample(pid)
+        cost = time.monotonic() - began
+        self.poll_seconds = min(max(cost / _SHARE, _QUICKEST), _SLOWEST)
         self._peak = (max(self._peak[0], memory), max(self._peak[1], processes))
         self._over = self._over or verdict(memory, processes, self._limits)
         return self._over
