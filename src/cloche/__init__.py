@@ -13,28 +13,39 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cloche.assembly import Kernel
+    from cloche.capability.capability import Capability, Resource
+    from cloche.capability.constraint import Constraints
     from cloche.errors import ClocheError
     from cloche.kernel.context import ExecutionContext, KernelSettings, RunOptions, RunResult
     from cloche.kernel.project import Project
     from cloche.kernel.run import Run
+    from cloche.model.hosts import NetworkMode
 
 __all__ = [
+    "Capability",
     "ClocheError",
+    "Constraints",
     "ExecutionContext",
     "Kernel",
     "KernelSettings",
+    "NetworkMode",
     "Project",
+    "Resource",
     "Run",
     "RunOptions",
     "RunResult",
 ]
 
 _HOMES = {
+    "Capability": "cloche.capability.capability",
     "ClocheError": "cloche.errors",
+    "Constraints": "cloche.capability.constraint",
     "ExecutionContext": "cloche.kernel.context",
     "Kernel": "cloche.assembly",
     "KernelSettings": "cloche.kernel.context",
+    "NetworkMode": "cloche.model.hosts",
     "Project": "cloche.kernel.project",
+    "Resource": "cloche.capability.capability",
     "Run": "cloche.kernel.run",
     "RunOptions": "cloche.kernel.context",
     "RunResult": "cloche.kernel.context",

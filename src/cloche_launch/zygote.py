@@ -65,22 +65,28 @@ class Zygote:
                     return
 
     def _answer(self) -> bool:
+        """Do what the host asks next; False when it is gone."""
         fields, descriptors = message.receive(self._host)
         if fields is None:
             return False
+        given: list[int] = []
         try:
             if fields["kind"] == "prepare":
                 pid, pidfd = self._prepare(*descriptors)
-                message.send(self._host, {"kind": "prepared", "pid": pid}, [pidfd])
+                reply, given = {"kind": "prepared", "pid": pid}, [pidfd]
             else:
                 self._launch(fields["pid"], descriptors)
-                message.send(self._host, {"kind": "launched"})
+                reply = {"kind": "launched"}
         except (OSError, PlanRefused) as error:
             call = getattr(error, "call", type(error).__name__)
-            message.send(self._host, {"kind": "failed", "call": call, "detail": str(error)})
+            reply = {"kind": "failed", "call": call, "detail": str(error)}
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+        try:
+            message.send(self._host, reply, given)
+        except (BrokenPipeError, ConnectionResetError):
+            return False  # it died while it waited
         return True
 
     def _prepare(self, document: int, channel: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from tests.structure.source import FILES, imported, module, parsed
 
 # What each package may import of ours. Absent means nothing.
 MAY = {
-    "cloche": {"assembly", "errors", "kernel"},
+    "cloche": {"assembly", "capability", "errors", "kernel", "model"},
     "cloche.__main__": {"cli"},
     "cloche.errors": set(),
     "cloche.model": {"errors"},

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from cloche.capability.capability import Capability
-from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Event
+from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Event, Output
 from cloche.model.hosts import HostRule, NetworkMode
 from cloche.model.limits import Limits
 
@@ -44,21 +45,57 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionContext:
-    """The terms under which steps run; every field narrows, none widens."""
+    """The terms under which steps run; every field narrows what the policy allows, none widens it."""
 
     capabilities: tuple[Capability, ...]
     project_root: Path
     allowed_paths: tuple[str, ...]
-    """Globs below the project that a commit may touch; the policy's rules hold as well."""
+    """Globs, as in a policy, of what a commit may touch; the policy's rules hold as well."""
     network_policy: NetworkMode
+    """NONE: no step reaches anything, a fetch neither. RESTRICTED: registries and named hosts."""
     max_memory_bytes: int | None
     max_cpu_percent: int | None
     timeout_seconds: float | None
+    """Of each step."""
     on_progress: Callable[[Event], None] | None = None
+    """Called with every event but output, as it happens. What it raises ends the run."""
     on_log: Callable[[str, bytes], None] | None = None
+    """Called with (stream, bytes) of what steps print. Hostile bytes: escape before showing."""
     max_processes: int | None = None
     hosts: tuple[HostRule, ...] = ()
     """Hosts a person named for this run."""
+
+    @classmethod
+    def full(cls, project_root: Path) -> "ExecutionContext":
+        """Give the terms of the user's own runs: the policy alone decides."""
+        return cls(
+            capabilities=Capability.full_set(),
+            project_root=project_root,
+            allowed_paths=("**",),
+            network_policy=NetworkMode.RESTRICTED,
+            max_memory_bytes=None,
+            max_cpu_percent=None,
+            timeout_seconds=None,
+        )
+
+    def within(self, options: "RunOptions", hosts: tuple[HostRule, ...]) -> "ExecutionContext":
+        """Give the stricter of these terms and `options`, with the `hosts` they name."""
+        return replace(
+            self,
+            max_memory_bytes=_least(self.max_memory_bytes, options.memory_bytes),
+            max_cpu_percent=_least(self.max_cpu_percent, options.cpu_percent),
+            timeout_seconds=_least(self.timeout_seconds, options.timeout_seconds),
+            max_processes=_least(self.max_processes, options.processes),
+            hosts=hosts,
+        )
+
+    def observe(self, event: Event) -> None:
+        """Hand `event` to the caller's callback for its kind."""
+        if isinstance(event, Output):
+            if self.on_log is not None:
+                self.on_log(event.stream, event.data)
+        elif self.on_progress is not None:
+            self.on_progress(event)
 
     def narrowed(self, limits: Limits) -> Limits:
         """Give `limits` with this context's own ceilings applied."""
@@ -70,6 +107,15 @@ class ExecutionContext:
         }
         chosen = {k: min(v, getattr(limits, k)) for k, v in ceilings.items() if v is not None}
         return replace(limits, **chosen)
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _least(one: Number | None, other: Number | None) -> Number | None:
+    """Give the smaller ceiling; None is none."""
+    given = [value for value in (one, other) if value is not None]
+    return min(given, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

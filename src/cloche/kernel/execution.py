@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloche.capability.capability import Capability
 from cloche.errors import ClocheError
 from cloche.kernel.context import ExecutionContext, RunOptions, RunResult
 from cloche.kernel.errors import StepFailed
@@ -24,7 +23,6 @@ from cloche.model.event import (
     RunFinished,
     RunStarted,
 )
-from cloche.model.hosts import NetworkMode
 from cloche.policy.schema import Policy
 from cloche.runtimes.provider import RuntimeProvider
 from cloche.workspace.errors import ChangesRefused
@@ -40,6 +38,7 @@ class Terms:
 
     machine: Machine
     policy: Policy
+    context: ExecutionContext
     provider: RuntimeProvider
     state_home: Path
 
@@ -50,7 +49,6 @@ class Work:
 
     verb: str
     body: Body
-    root: Path
     options: RunOptions
     commits: bool
 
@@ -63,7 +61,12 @@ async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
     """
     began = time.monotonic()
     stream.emit(
-        RunStarted(job=uuid.uuid4().hex[:12], verb=work.verb, project=str(work.root), steps=())
+        RunStarted(
+            job=uuid.uuid4().hex[:12],
+            verb=work.verb,
+            project=str(terms.context.project_root),
+            steps=(),
+        )
     )
     try:
         result = await _transact(work, terms, stream, began)
@@ -86,7 +89,9 @@ async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
 
 
 async def _transact(work: Work, terms: Terms, stream: EventStream, began: float) -> RunResult:
-    workspace = await asyncio.to_thread(Workspace.open, work.root, terms.state_home)
+    workspace = await asyncio.to_thread(
+        Workspace.open, terms.context.project_root, terms.state_home
+    )
     try:
         owned = terms.provider.destroy(_NoFiles())
         transaction = await asyncio.to_thread(workspace.begin, owned=owned)
@@ -161,22 +166,10 @@ class _NoFiles:
 
 
 def _session(work: Work, terms: Terms, transaction: Transaction, stream: EventStream) -> Session:
-    hosts = host_rules(work.options.network)
-    context = ExecutionContext(
-        capabilities=Capability.full_set(),
-        project_root=work.root,
-        allowed_paths=("**",),
-        network_policy=NetworkMode.RESTRICTED if work.options.network else NetworkMode.NONE,
-        max_memory_bytes=work.options.memory_bytes,
-        max_cpu_percent=work.options.cpu_percent,
-        timeout_seconds=work.options.timeout_seconds,
-        max_processes=work.options.processes,
-        hosts=hosts,
-    )
     return Session(
         machine=terms.machine,
         policy=terms.policy,
-        context=context,
+        context=terms.context.within(work.options, host_rules(work.options.network)),
         options=work.options,
         provider=terms.provider,
         transaction=transaction,

@@ -31,7 +31,7 @@ def gate(
     """
     actions: list[Action] = [Execute(argv=step.argv, trust=step.trust, typed_by_person=by_person)]
     if step.net in (Net.REGISTRY, Net.HOSTS):
-        if context.network_policy is NetworkMode.NONE and step.net is Net.HOSTS:
+        if context.network_policy is NetworkMode.NONE:
             raise StepDenied(step.id, ("context.network_policy: this run has no network",))
         actions += [
             Connect(host=rule.pattern.text.removeprefix("*."), port=port, origin=rule.origin)

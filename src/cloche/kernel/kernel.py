@@ -6,10 +6,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from cloche.kernel.caches import Cache
-from cloche.kernel.context import ScaffoldResult
+from cloche.kernel.context import ExecutionContext, ScaffoldResult
 from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
 from cloche.kernel.execution import Terms
 from cloche.kernel.project import Project
@@ -71,11 +72,19 @@ class Kernel:
         await asyncio.to_thread(_write_whole, directory, files)
         return ScaffoldResult(path=directory, files=len(files))
 
-    async def project(self, path: Path | str, *, any_directory: bool = False) -> Project:
+    async def project(
+        self,
+        path: Path | str,
+        *,
+        any_directory: bool = False,
+        context: ExecutionContext | None = None,
+    ) -> Project:
         """Open a project by looking at its files; nothing of it runs.
 
         With `any_directory` a directory of no known runtime is accepted, for
-        `run`. Raises NoRuntime, NoToolchain.
+        `run`. `context` holds the terms its runs follow (their root is `path`
+        all the same); without one the policy alone decides. Raises NoRuntime,
+        NoToolchain.
         """
         root = Path(os.path.realpath(path))
         if not root.is_dir():
@@ -98,9 +107,13 @@ class Kernel:
             now=time.time,
         )
         terms = Terms(
-            machine=machine, policy=self._policy, provider=provider, state_home=self._state_home
+            machine=machine,
+            policy=self._policy,
+            context=replace(context or ExecutionContext.full(root), project_root=root),
+            provider=provider,
+            state_home=self._state_home,
         )
-        return Project(root, detection, terms)
+        return Project(detection, terms)
 
     def _detect(self, root: Path) -> tuple[RuntimeProvider, Detection] | None:
         view = DirectoryView(root)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import TypeVar
 
 from cloche.kernel import verbs
@@ -16,7 +15,6 @@ from cloche.kernel.run import Run
 from cloche.kernel.session import Session
 from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import REGISTRIES, command_plan
-from cloche.model.event import Event
 from cloche.runtimes.provider import Detection
 from cloche.workspace.diff import Changes
 from cloche.workspace.workspace import Committed, RecoveryReport, Workspace
@@ -28,11 +26,10 @@ Result = TypeVar("Result")
 class Project:
     """A project as the kernel holds it. Making one ran nothing of it."""
 
-    def __init__(self, root: Path, detection: Detection | None, terms: Terms) -> None:
-        self.root = root
+    def __init__(self, detection: Detection | None, terms: Terms) -> None:
+        self.root = terms.context.project_root
         self.detection = detection
         self._terms = terms
-        self.on_event: Callable[[Event], None] | None = None
 
     def resolve(self, options: RunOptions = _DEFAULTS) -> Run:
         """Lock, fetch and materialise the dependencies."""
@@ -93,7 +90,7 @@ class Project:
 
     def _run(self, verb: str, body: Body, options: RunOptions, *, commits: bool = True) -> Run:
         async def begin(stream: EventStream) -> RunResult:
-            work = Work(verb=verb, body=body, root=self.root, options=options, commits=commits)
+            work = Work(verb=verb, body=body, options=options, commits=commits)
             return await execute(work, self._terms, stream)
 
-        return Run(begin, self.on_event)
+        return Run(begin, self._terms.context.observe)

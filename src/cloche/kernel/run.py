@@ -14,7 +14,7 @@ Body = Callable[[EventStream], Awaitable[RunResult]]
 class Run:
     """One verb on one project. It starts when first awaited or iterated, and runs once."""
 
-    def __init__(self, body: Body, observe: Callable[[Event], None] | None = None) -> None:
+    def __init__(self, body: Body, observe: Callable[[Event], None]) -> None:
         self._body = body
         self._observe = observe
         self._stream: EventStream | None = None

@@ -1,13 +1,12 @@
 """Policy and capability over the whole diff: every change judged, every reason kept."""
 
-from fnmatch import fnmatchcase
-
 from cloche.capability.check import check
 from cloche.kernel.session import Session
 from cloche.model.action import DeleteFile, WriteFile
 from cloche.model.paths import JailPath
 from cloche.policy.decision import Effect
 from cloche.policy.engine import evaluate
+from cloche.policy.globs import Glob
 from cloche.workspace.screen import ScreenRules
 
 
@@ -32,6 +31,6 @@ def _objections(
     if not verdict.allowed:
         reasons += verdict.reasons
     allowed = session.context.allowed_paths
-    if not any(pattern == "**" or fnmatchcase(str(path), pattern) for pattern in allowed):
+    if not any(Glob(pattern).matches(path) for pattern in allowed):
         reasons.append(f"context.allowed_paths does not name {path}")
     return tuple(dict.fromkeys(reasons))

@@ -62,14 +62,21 @@ class EventStream:
             kept.append((number, event))
         self._events, self._outputs = kept, _KEPT_OUTPUT
 
+    def _after(self, seen: int) -> list[tuple[int, Event]]:
+        # From the newest backwards: a chatty program must not cost the square of what it prints.
+        fresh: list[tuple[int, Event]] = []
+        for pair in reversed(self._events):
+            if pair[0] <= seen:
+                break
+            fresh.append(pair)
+        return fresh[::-1]
+
     async def read(self, after: int = -1) -> AsyncIterator[tuple[int, Event]]:
         """Yield (number, event) of every event with a number above `after`, until the end."""
         seen = after
         while True:
             changed = self._changed
-            fresh = (
-                [pair for pair in self._events if pair[0] > seen] if self._next - 1 > seen else []
-            )
+            fresh = self._after(seen)
             for number, event in fresh:
                 seen = number
                 yield number, event

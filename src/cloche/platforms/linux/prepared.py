@@ -57,6 +57,7 @@ class Nursery:
         self._ready: list[Prepared] = []
         self._slots: set[int] = set()
         self._task: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def take(self, ground: Ground) -> Prepared:
         """Give a sandbox on `ground`, made ahead if there is one that is not stale."""
@@ -80,19 +81,23 @@ class Nursery:
 
     async def close(self) -> None:
         """End what was made and never used."""
+        self._closing.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task  # never cancelled: what it has asked for must be here to be ended
         for prepared in list(self._ready):
             self._drop(prepared)
 
     async def _fill(self, ground: Ground) -> None:
-        await asyncio.sleep(_REST_SECONDS)
-        while sum(p.ground == ground for p in self._ready) < self._ahead:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), _REST_SECONDS)
+        while not self._closing.is_set() and self._count(ground) < self._ahead:
             try:
-                self._ready.append(await asyncio.shield(self._prepare(ground)))
+                self._ready.append(await self._prepare(ground))
             except (SpawnFailed, OSError):
                 return  # whoever asks next is told why
+
+    def _count(self, ground: Ground) -> int:
+        return sum(prepared.ground == ground for prepared in self._ready)
 
     def _drop(self, prepared: Prepared) -> None:
         self._ready.remove(prepared)
