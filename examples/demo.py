@@ -1,9 +1,11 @@
 """The demo: scaffold and ship an honest application, then try to ship a hostile one.
 
-Run by `make demo`. Everything it makes lies in build/demo, and the project is
-compared byte for byte before and after the hostile run.
+Run by `make demo`. Everything it makes lies in build/demo. The hostile projects
+are compared byte for byte before and after, and so is what they attack on the
+host: the system's configuration, keys and start files, the folder they lie in.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -56,25 +58,53 @@ def refused(name: str) -> bool:
     project = STAGE / name
     shutil.copytree(HERE / name, project, symlinks=True)
     (project / ".git" / "hooks").mkdir(parents=True)
-    witness = STAGE / f"{name}-home"
-    (witness / ".ssh").mkdir(parents=True)
-    (witness / ".ssh" / "id_ed25519").write_text("a secret that must not leave\n")
-    places = (project, witness)
-    before = [digest(place) for place in places]
-    processes = set(pids())
-    status = run("ship", "--log", str(project))
-    same = [digest(place) for place in places] == before
+    before, around, processes = digest(project), host(), set(pids())
+    status, output = run_watched("ship", "--log", str(project))
+    same, untouched = digest(project) == before, host() == around
     left = [pid for pid in set(pids()) - processes if is_ours(pid)]
     print(f"  refused: {'yes' if status else 'NO'} (exit status {status})")
-    print(f"  project and home byte for byte as before: {'yes' if same else 'NO'}")
+    print(f"  attempts that succeeded: {output.count(': SUCCEEDED') or 'none'}")
+    print(f"  project byte for byte as before: {'yes' if same else 'NO'}")
+    print(f"  host as before: {'yes' if untouched else 'NO'}")
     print(f"  processes left behind: {left or 'none'}")
-    return status != 0 and same and not left
+    return bool(status) and ": SUCCEEDED" not in output and same and untouched and not left
 
 
 def run(*arguments: str) -> int:
     """Run `cloche` as a user would, and show the command."""
     print(f"\n$ cloche {' '.join(arguments)}", flush=True)
     return subprocess.run([*CLOCHE, *arguments], check=False).returncode
+
+
+def run_watched(*arguments: str) -> tuple[int, str]:
+    """Run `cloche`, pass on what it prints, and give (exit status, what it printed)."""
+    print(f"\n$ cloche {' '.join(arguments)}", flush=True)
+    lines = []
+    with subprocess.Popen(
+        [*CLOCHE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return process.returncode, "".join(lines)
+
+
+def host() -> dict[str, tuple[int, ...]]:
+    """Give identity, size and times of every file that the hostile projects go for."""
+    home = Path.home()
+    files = [path for place in (Path("/etc"), home / ".ssh", STAGE) for path in place.rglob("*")]
+    files += [home / name for name in (".bashrc", ".profile", ".npmrc", ".gitconfig")]
+    files += Path("/usr").iterdir()
+    found = {}
+    for path in files:
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            if not path.is_dir():
+                found[str(path)] = (status.st_ino, status.st_size, status.st_mtime_ns)
+            else:
+                found[str(path)] = (status.st_ino, status.st_mode)
+    return found
 
 
 def digest(root: Path) -> str:

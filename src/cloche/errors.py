@@ -12,6 +12,7 @@ capability, 80-89 sandbox and platforms, 90-99 workspace, 100-109 egress,
 
 from typing import ClassVar
 
+_SHOWN = 20  # reasons, in a text for people
 _REGISTRY: dict[str | int, type["ClocheError"]] = {}
 
 
@@ -21,6 +22,12 @@ class ClocheError(Exception):
     code: ClassVar[str] = "internal"
     exit_status: ClassVar[int] = 70
     remedy: ClassVar[str] = ""
+
+    def __init__(self, headline: str, reasons: tuple[str, ...] = ()) -> None:
+        """Hold one line of what happened and, where there are several, every reason for it."""
+        shown = "; ".join(_cut(reasons))
+        super().__init__(f"{headline}: {shown}" if shown else headline)
+        self.headline, self.reasons = headline, reasons
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -32,12 +39,25 @@ class ClocheError(Exception):
                 raise TypeError(f"{cls.__name__} and {holder.__name__} both use {key!r}")
 
     def explain(self) -> str:
-        """Say what went wrong and, on the next line, what to do about it."""
-        return f"{self}\n  {self.remedy}" if self.remedy else str(self)
+        """Say what went wrong, each reason on a line of its own, and last what to do about it."""
+        remedy = (self.remedy,) if self.remedy else ()
+        return "\n".join((self.headline, *(f"- {r}" for r in _cut(self.reasons)), *remedy))
 
-    def facts(self) -> dict[str, str]:
-        """Give the facts of this error as text, for the event stream."""
-        return {k: str(v) for k, v in vars(self).items() if not k.startswith("_")}
+    def to_json(self) -> dict[str, object]:
+        """Give the wire form, beside the events'."""
+        return {
+            "type": "error",
+            "code": self.code,
+            "message": self.headline,
+            "reasons": list(self.reasons),
+            "remedy": self.remedy,
+        }
+
+
+def _cut(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """Give what a person can still read; all of them stay in `reasons`."""
+    more = len(reasons) - _SHOWN
+    return (*reasons[:_SHOWN], f"and {more} more") if more > 0 else reasons
 
 
 class InvalidValue(ClocheError):

@@ -111,12 +111,7 @@ async def _follow(run: Run, shower: Shower) -> RunResult:
 
 def _print_error(error: ClocheError, *, as_json: bool) -> None:
     if as_json:
-        print(
-            json.dumps(
-                {"type": "error", "code": error.code, "message": str(error), "remedy": error.remedy}
-            )
-        )
+        print(json.dumps(error.to_json()))
         return
-    print(f"cloche: {inspect.safe(str(error))}", file=sys.stderr)
-    if error.remedy:
-        print(f"        {inspect.safe(error.remedy)}", file=sys.stderr)
+    first, *rest = inspect.safe(error.explain()).split("\n")
+    print(f"cloche: {first}", *(f"        {line}" for line in rest), sep="\n", file=sys.stderr)

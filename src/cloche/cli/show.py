@@ -97,7 +97,7 @@ class PlainShower:
         self._tails: dict[str, list[str]] = {}
         self._titles: dict[str, str] = {}
         self._barriers: dict[tuple[tuple[str, str], ...], list[str]] = {}
-        self._reasons: dict[tuple[str, str], str] = {}
+        self._reasons: dict[tuple[str, str], dict[str, None]] = {}  # ordered, each once
         self._denied: list[Denied] = []
         self._usage: dict[str, UsageMeasured] = {}
         self._artifact: ArtifactMade | None = None
@@ -156,11 +156,11 @@ class PlainShower:
             self._bars.update(task, tail=shown(newest.strip())[:_NEWEST].replace("[", "("))
 
     def _confine(self, event: Confined) -> None:
-        """Group steps whose barriers are equally strong; the reason of the first speaks for all."""
+        """Group steps whose barriers are equally strong."""
         rows = tuple((name, support) for name, support, _ in event.barriers)
         self._barriers.setdefault(rows, []).append(event.step)
         for name, support, why in event.barriers:
-            self._reasons.setdefault((name, support), why)
+            self._reasons.setdefault((name, support), {})[why] = None
 
     def _start(self, event: StepStarted) -> None:
         self._titles[event.step] = event.title
@@ -215,7 +215,7 @@ class PlainShower:
             self._say(f"  {', '.join(dict.fromkeys(steps))}")
             for row in barriers:
                 name, support = row
-                self._say(f"    {support.upper():8} {name:22} {shown(self._reasons[row])}")
+                self._say(f"    {support.upper():8} {name:22} {shown(_first(self._reasons[row]))}")
         if self._denied:
             self._say("\nRefused")
         for denied in self._denied:
@@ -230,6 +230,12 @@ class PlainShower:
 
     def _say(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style)
+
+
+def _first(reasons: dict[str, None]) -> str:
+    """Give the first of the steps' reasons, and say so where theirs differ."""
+    first, more = next(iter(reasons)), len(reasons) - 1
+    return f"{first} (and {more} more, by step)" if more else first
 
 
 def _counts(event: ChangesCommitted) -> str:

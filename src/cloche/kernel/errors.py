@@ -11,8 +11,8 @@ class StepDenied(ClocheError):
     remedy = "Run `cloche policy explain` on what was refused; it names the rule and the smallest change."
 
     def __init__(self, step: str, reasons: tuple[str, ...]) -> None:
-        super().__init__(f"step {step!r} is refused: {'; '.join(reasons)}")
-        self.step, self.reasons = step, reasons
+        super().__init__(f"step {step!r} is refused", reasons)
+        self.step = step
 
 
 class StepFailed(ClocheError):

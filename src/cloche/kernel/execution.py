@@ -75,7 +75,8 @@ async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
             RunFinished(
                 outcome="failed",
                 code=error.code,
-                message=str(error),
+                message=error.headline,
+                reasons=error.reasons,
                 remedy=error.remedy,
                 seconds=time.monotonic() - began,
             )

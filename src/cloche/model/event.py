@@ -192,5 +192,6 @@ class RunFinished(Event):
     outcome: str
     code: str = ""
     message: str = ""
+    reasons: tuple[str, ...] = ()
     remedy: str = ""
     seconds: float = 0.0

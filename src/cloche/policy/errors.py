@@ -11,5 +11,4 @@ class PolicyInvalid(ClocheError):
     remedy = "Correct the named lines; `cloche policy check FILE` says when all is well."
 
     def __init__(self, mistakes: tuple[str, ...]) -> None:
-        super().__init__("; ".join(mistakes[:20]))
-        self.mistakes = mistakes
+        super().__init__("the policy is not valid", mistakes)

@@ -31,8 +31,8 @@ class LintRefused(ClocheError):
     remedy = "Depend on registry packages with an integrity digest, or remove the named entries."
 
     def __init__(self, name: str, reasons: tuple[str, ...]) -> None:
-        super().__init__(f"{name} is refused: {'; '.join(reasons[:10])}")
-        self.name, self.reasons = name, reasons
+        super().__init__(f"{name} is refused", reasons)
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

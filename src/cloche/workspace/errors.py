@@ -2,14 +2,6 @@
 
 from cloche.errors import ClocheError
 
-_SHOWN = 20
-
-
-def _listed(lines: tuple[str, ...]) -> str:
-    shown = "; ".join(lines[:_SHOWN])
-    more = len(lines) - _SHOWN
-    return f"{shown}; and {more} more" if more > 0 else shown
-
 
 class StateUnavailable(ClocheError):
     """There is no safe place for the transactions of this project."""
@@ -84,8 +76,7 @@ class EditedMeanwhile(ClocheError):
     remedy = "Nothing was changed; look at the difference and run again."
 
     def __init__(self, files: tuple[str, ...]) -> None:
-        super().__init__(f"edited by you while the run was going on: {_listed(files)}")
-        self.files = files
+        super().__init__("edited by you while the run was going on", files)
 
 
 class ChangesRefused(ClocheError):
@@ -96,8 +87,7 @@ class ChangesRefused(ClocheError):
     remedy = "Nothing was changed; allow what is meant in the policy, or mend the build."
 
     def __init__(self, reasons: tuple[str, ...]) -> None:
-        super().__init__(f"the changes may not enter the project: {_listed(reasons)}")
-        self.reasons = reasons
+        super().__init__("the changes may not enter the project", reasons)
 
 
 class TransactionEnded(ClocheError):
@@ -132,5 +122,5 @@ class UndoRefused(ClocheError):
     remedy = "Nothing was changed; put the edited files aside and undo again."
 
     def __init__(self, why: str, files: tuple[str, ...] = ()) -> None:
-        super().__init__(f"cannot undo: {why}{': ' if files else ''}{_listed(files)}")
-        self.why, self.files = why, files
+        super().__init__(f"cannot undo: {why}", files)
+        self.why = why

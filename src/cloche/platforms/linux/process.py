@@ -166,7 +166,13 @@ class LinuxProcess:
             elif now - self._last_sign > self._limits.idle_seconds:
                 self._breach("idle_seconds", f"no sign for {now - self._last_sign:.1f} s")
             elif name := self._group.exceeded(self.host_pid):
-                self._breach(name, "as the watcher counted")
+                self._breach(name, self._peak(name))
+
+    def _peak(self, limit: str) -> str:
+        usage = self.usage()
+        if limit == "memory_bytes":
+            return f"peak {usage.memory_peak_bytes} bytes"
+        return f"peak {usage.processes_peak}"
 
     def _breach(self, limit: str, detail: str) -> None:
         if not self._limit:
@@ -251,7 +257,8 @@ class LinuxProcess:
                 break
         limit = self._limit or self._group.breached()
         status = 137 if self._status is None else self._status
-        return Exit(status=status, limit=limit, detail=self._detail)
+        detail = self._detail or (self._peak(limit) if limit else "")
+        return Exit(status=status, limit=limit, detail=detail)
 
     async def terminate(self, grace_seconds: float) -> None:
         """See SandboxedProcess."""
