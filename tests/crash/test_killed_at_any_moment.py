@@ -40,17 +40,29 @@ def sources(project: Path) -> dict[str, str]:
 
 
 def remains() -> set[str]:
-    """Give what a jar would leave on the host: processes, mounts and groups of ours."""
+    """Give what jars left on the host: processes, mounts and groups of kernels that are dead."""
     found = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if b"cloche_launch" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if is_launcher(pid) and kernel_of(pid) == "1":
                 found.add(f"process {pid}")
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     found |= {line.split()[4] for line in mounts if "cloche" in line.split()[4]}
     for root, names, _ in os.walk("/sys/fs/cgroup"):
-        found |= {f"{root}/{name}" for name in names if name.startswith("cloche-")}
+        ours = [name for name in names if name.startswith("cloche-")]
+        found |= {f"{root}/{n}" for n in ours if not os.path.exists(f"/proc/{n.split('-')[1]}")}
     return found
+
+
+def is_launcher(pid: str) -> bool:
+    return b"cloche_launch" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def kernel_of(pid: str) -> str:
+    """Give the first ancestor that is no part of a launcher: a kernel, or 1 for an orphan."""
+    while is_launcher(pid):
+        pid = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+    return pid
 
 
 @pytest.mark.registry
