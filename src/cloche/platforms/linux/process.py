@@ -50,6 +50,7 @@ class LinuxProcess:
         self._taken = 0
         self._output: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(_QUEUED)
         self._order = ""
+        self._started = False
         self._turn = asyncio.Lock()
         self._replies: asyncio.Queue[tuple[dict[str, Any], list[int]]] = asyncio.Queue()
         self._inbox: deque[dict[str, Any]] = deque()
@@ -67,13 +68,14 @@ class LinuxProcess:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._pidfd, self._on_gone)
         loop.add_reader(self._channel, self._on_message)
-        while self._order != "started":
+        while not self._started:
             for fields in self._drain():
                 if fields["kind"] == "failed":
                     raise SpawnFailed(str(fields.get("call")), str(fields.get("detail"))[:500])
+                self._started = self._started or fields["kind"] == "started"
                 self.facts |= fields
-            if self._order == "started":
-                break
+            if self._started:
+                break  # and it may have ended already
             if self._gone.is_set():
                 raise SpawnFailed("launcher", "the sandbox ended before its program started")
             await self._changed.wait()
@@ -85,11 +87,12 @@ class LinuxProcess:
         self._inbox.clear()
         return taken
 
-    def _on_message(self) -> None:
+    def _on_message(self) -> bool:
+        """Take one message of init; False when there is none, or none that may be believed."""
         try:
             fields, descriptors = message.receive(self._channel)
         except BlockingIOError:
-            return
+            return False
         except (OSError, ValueError):
             fields, descriptors = None, []
         if fields is None or fields.get("kind") not in message.ORDER.get(self._order, ()):
@@ -97,7 +100,7 @@ class LinuxProcess:
                 os.close(descriptor)
             asyncio.get_running_loop().remove_reader(self._channel)
             self._changed.set()
-            return
+            return False
         kind = str(fields["kind"])
         self._order = kind
         if kind == "network":
@@ -109,8 +112,12 @@ class LinuxProcess:
             self._status = int(fields["status"]) & 0xFF
         self._inbox.append(fields)
         self._changed.set()
+        return True
 
     def _on_gone(self) -> None:
+        # Its death and its last messages arrive on two descriptors, in either order.
+        while self._on_message():
+            pass
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self._gone.set()
         self._changed.set()
@@ -249,12 +256,6 @@ class LinuxProcess:
     async def wait_exited(self) -> Exit:
         """See SandboxedProcess."""
         await self._gone.wait()
-        # The last message and the death of init arrive on two descriptors.
-        while self._status is None and self._order != "exited":
-            before = self._order
-            self._on_message()
-            if self._order == before:
-                break
         limit = self._limit or self._group.breached()
         status = 137 if self._status is None else self._status
         detail = self._detail or (self._peak(limit) if limit else "")
