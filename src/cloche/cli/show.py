@@ -239,6 +239,8 @@ def _first(reasons: dict[str, None]) -> str:
 
 
 def _counts(event: ChangesCommitted) -> str:
+    if not event.added + event.replaced + event.deleted:
+        return "nothing in the project changed"
     return (
         f"committed {event.transaction}: {event.added} added, "
         f"{event.replaced} replaced, {event.deleted} deleted"

@@ -31,14 +31,15 @@ def words(*sayings: dict[str, Any]) -> Say:
 def meet(say: Say) -> Exit:
     """Start on a sandbox that said all of it and was dead before anybody listened."""
 
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    with theirs:
+        say(theirs)
+    child = subprocess.Popen(["true"])
+    pidfd = os.pidfd_open(child.pid)
+    select.select([pidfd], [], [])
+
     async def scene() -> Exit:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        child = subprocess.Popen(["true"])
-        pidfd = os.pidfd_open(child.pid)
-        with theirs:
-            say(theirs)
-        select.select([pidfd], [], [])
         process = LinuxProcess(
             pid=child.pid,
             pidfd=pidfd,
@@ -53,9 +54,11 @@ def meet(say: Say) -> Exit:
             return await process.wait_exited()
         finally:
             await process.close()
-            child.wait()
 
-    return asyncio.run(scene())
+    try:
+        return asyncio.run(scene())
+    finally:
+        child.wait()
 
 
 STARTED = (
