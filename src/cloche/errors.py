@@ -21,7 +21,7 @@ class ClocheError(Exception):
 
     code: ClassVar[str] = "internal"
     exit_status: ClassVar[int] = 70
-    remedy: ClassVar[str] = ""
+    remedy: str = ""
 
     def __init__(self, headline: str, reasons: tuple[str, ...] = ()) -> None:
         """Hold one line of what happened and, where there are several, every reason for it."""

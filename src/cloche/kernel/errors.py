@@ -1,6 +1,17 @@
 """What can end a run, as types."""
 
+from dataclasses import dataclass
+
 from cloche.errors import ClocheError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One thing a step may not have: why, what it was, and the smallest change that would allow it."""
+
+    reason: str
+    tried: str
+    change: str
 
 
 class StepDenied(ClocheError):
@@ -8,11 +19,12 @@ class StepDenied(ClocheError):
 
     code = "denied"
     exit_status = 77
-    remedy = "Run `cloche policy explain` on what was refused; it names the rule and the smallest change."
 
-    def __init__(self, step: str, reasons: tuple[str, ...]) -> None:
-        super().__init__(f"step {step!r} is refused", reasons)
-        self.step = step
+    def __init__(self, step: str, refusals: tuple[Refusal, ...]) -> None:
+        super().__init__(f"step {step!r} is refused", tuple(refusal.reason for refusal in refusals))
+        self.step, self.refusals = step, refusals
+        changes = dict.fromkeys(refusal.change for refusal in refusals)
+        self.remedy = f"To allow it: {'; '.join(changes)}."
 
 
 class StepFailed(ClocheError):

@@ -2,15 +2,22 @@
 
 from cloche.capability.check import check
 from cloche.kernel.context import ExecutionContext
-from cloche.kernel.errors import StepDenied
+from cloche.kernel.errors import Refusal, StepDenied
 from cloche.model.action import Action, Connect, Execute
 from cloche.model.grant import Grant
 from cloche.model.hosts import HostRule, NetworkMode
 from cloche.model.limits import LIMIT_CLASSES
 from cloche.model.step import Net, Step
 from cloche.policy.decision import Effect
-from cloche.policy.engine import evaluate
+from cloche.policy.engine import describe, evaluate
+from cloche.policy.explain import remedy
 from cloche.policy.schema import Policy
+
+_OFFLINE = Refusal(
+    reason="context.network_policy: this run has no network",
+    tried="reach the network",
+    change="give a context whose network_policy is RESTRICTED",
+)
 
 
 def gate(
@@ -32,21 +39,24 @@ def gate(
     actions: list[Action] = [Execute(argv=step.argv, trust=step.trust, typed_by_person=by_person)]
     if step.net in (Net.REGISTRY, Net.HOSTS):
         if context.network_policy is NetworkMode.NONE:
-            raise StepDenied(step.id, ("context.network_policy: this run has no network",))
+            raise StepDenied(step.id, (_OFFLINE,))
         actions += [
             Connect(host=rule.pattern.text.removeprefix("*."), port=port, origin=rule.origin)
             for rule in hosts
             for port in rule.ports
         ]
     reasons: list[str] = []
-    refused: list[str] = []
+    refused: list[Refusal] = []
     for action in actions:
         decision = evaluate(policy, action)
         verdict = check(context.capabilities, action, now)
+        tried = describe(action)
         if decision.effect is Effect.DENY:
-            refused += decision.reasons
+            change = f"{remedy(action, decision)} in the policy"
+            refused += [Refusal(reason=r, tried=tried, change=change) for r in decision.reasons]
         if not verdict.allowed:
-            refused += verdict.reasons
+            change = "ask whoever gave the capabilities for more"
+            refused += [Refusal(reason=r, tried=tried, change=change) for r in verdict.reasons]
         reasons += [*decision.reasons, *verdict.reasons]
     if refused:
         raise StepDenied(step.id, tuple(dict.fromkeys(refused)))

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from cloche.egress.egress import Egress
-from cloche.kernel.errors import LimitBreached, StepFailed
+from cloche.kernel.errors import LimitBreached, StepDenied, StepFailed
 from cloche.kernel.gate import gate
 from cloche.kernel.invariants import check_plan
 from cloche.kernel.lines import LineReader
@@ -99,15 +99,8 @@ async def start_step(
     session.emit(
         StepStarted(step=step.id, title=step.title, argv=step.argv, expected=step.expected)
     )
-    hosts = hosts_of(step, session)
-    grant = gate(  # (1) policy and capability agree, every reason kept
-        step,
-        session.context,
-        session.policy,
-        hosts=hosts,
-        names=session.view().names("*", limit=_EVERY_NAME),
-        now=session.machine.now(),
-        by_person=by_person,
+    grant = _granted(  # (1) policy and capability agree, every reason kept
+        step, session, by_person=by_person
     )
     places = await asyncio.to_thread(  # (2) real places for what the step refers to
         find_places,
@@ -145,6 +138,27 @@ async def start_step(
     finally:
         # Shielded: a cancelled run must still leave no process, socket or mount behind.
         await asyncio.shield(_end(step, process, egress, session))
+
+
+def _granted(step: Step, session: Session, *, by_person: bool) -> Grant:
+    try:
+        return gate(
+            step,
+            session.context,
+            session.policy,
+            hosts=hosts_of(step, session),
+            names=session.view().names("*", limit=_EVERY_NAME),
+            now=session.machine.now(),
+            by_person=by_person,
+        )
+    except StepDenied as denial:
+        for refusal in denial.refusals:
+            session.note(
+                Denied(
+                    step=step.id, rule=refusal.reason, tried=refusal.tried, remedy=refusal.change
+                )
+            )
+        raise
 
 
 async def _end(step: Step, process: SandboxedProcess, egress: Egress, session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from cloche.errors import ClocheError
 from cloche.kernel.context import RunOptions
+from cloche.model.action import TYPED
 from cloche.model.hosts import HostPattern, HostRule
 from cloche.model.ids import StepId
 from cloche.model.step import Access, Mount, Net, Plan, Source, Step, Trust
@@ -44,5 +45,5 @@ def host_rules(network: tuple[str, ...]) -> tuple[HostRule, ...]:
             continue
         host, _, port = text.partition(":")
         ports = (int(port),) if port.isdecimal() else (80, 443)
-        rules.append(HostRule(pattern=HostPattern(host), ports=ports, origin="person"))
+        rules.append(HostRule(pattern=HostPattern(host), ports=ports, origin=TYPED))
     return tuple(rules)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from cloche.model.paths import JailPath
 from cloche.model.step import Trust
 
+TYPED = "person"
+"""Origin of a connection to a host that a person named for one run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execute:

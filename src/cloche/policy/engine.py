@@ -2,7 +2,7 @@
 
 from fnmatch import fnmatchcase
 
-from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
+from cloche.model.action import TYPED, Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
 from cloche.model.paths import JailPath
 from cloche.model.step import Trust
 from cloche.policy.decision import Decision, Effect
@@ -75,6 +75,8 @@ def _connect(policy: Policy, action: Connect) -> Spoken:
         if not policy.allows_registries:
             return (), ("network.registries: false refuses the registries of the user's tools",)
         allows.append(f"network.registries allows {action.host}, of the user's own configuration")
+    if action.origin == TYPED and policy.allows_typed_hosts:
+        allows.append(f"network.typed_hosts allows {action.host}, named by a person")
     allows += [
         f"{rule.origin} ({rule.pattern.text}) allows {action.host}:{action.port}"
         for rule in policy.hosts

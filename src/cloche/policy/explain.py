@@ -9,6 +9,8 @@ from cloche.policy.schema import Policy
 
 _RULE = re.compile(r"[a-z_]+(\.[a-z_]+)*\[[0-9]+\]")
 
+_SWITCH = re.compile(r"([a-z_]+(?:\.[a-z_]+)+): false refuses ")
+
 
 def explain(policy: Policy, action: Action, decision: Decision) -> str:
     """Give the text of `cloche policy explain`."""
@@ -28,6 +30,9 @@ def _with_line(policy: Policy, reason: str) -> str:
 
 def remedy(action: Action, decision: Decision) -> str:
     """Give the smallest change to the policy that would allow `action`."""
+    switched = [match[1] for r in decision.reasons if (match := _SWITCH.match(r)) is not None]
+    if switched:
+        return f"set {' and '.join(switched)} to true"
     denying = [match[0] for r in decision.reasons if (match := _RULE.match(r)) is not None]
     if denying:
         return f"remove {' and '.join(denying)}, if you mean every path or program it names"

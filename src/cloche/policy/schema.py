@@ -53,6 +53,8 @@ class Policy:
     delete: FileRules
     hosts: tuple[HostRule, ...]
     allows_registries: bool
+    allows_typed_hosts: bool
+    """Whether `cloche run --network` may name hosts that no rule allows."""
     limits: Mapping[str, Limits]
     commit: CommitLimits
     required: tuple[str, ...]
@@ -98,7 +100,9 @@ def read_policy(document: Node) -> Policy:
     files = reader.mapping(
         top.get("file_access"), "file_access", required=("read", "write", "delete")
     )
-    network = reader.mapping(top.get("network"), "network", required=("registries", "allow"))
+    network = reader.mapping(
+        top.get("network"), "network", required=("registries", "typed_hosts", "allow")
+    )
     policy = Policy(
         source=document.place.file,
         execute=_execute(reader, top.get("shell_execution")),
@@ -106,6 +110,7 @@ def read_policy(document: Node) -> Policy:
         write=_files(reader, files, "write"),
         delete=_files(reader, files, "delete"),
         allows_registries=reader.truth(network.get("registries"), "network.registries"),
+        allows_typed_hosts=reader.truth(network.get("typed_hosts"), "network.typed_hosts"),
         hosts=reader.hosts(network.get("allow"), "network.allow"),
         limits=_limits(reader, top.get("limits")),
         commit=_commit(reader, top.get("commit")),
