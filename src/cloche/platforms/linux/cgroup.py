@@ -4,6 +4,9 @@ Sources: the kernel's cgroup-v1 and cgroup-v2 documents.
 """
 
 import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +18,7 @@ from cloche.platforms.linux.watcher import Watcher
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
 
-_PREFIX = "cloche-"
+_NAME = re.compile(r"cloche-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<start>\d+)-\d+")
 _MEND = "run under systemd with a delegated group, or as root, so that limits are the kernel's own"
 
 
@@ -55,6 +58,42 @@ class Group(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The kernel process that made a group: one for ever, and known beyond its own container."""
+
+    namespace: str
+    """The inode of its pid namespace: a container that shares our tree of groups counts its own pids."""
+    pid: int
+    start: str
+
+    @classmethod
+    def read(cls, pid: int) -> "Owner":
+        """Look at a process of our own pid namespace; `start` is "" when it is gone."""
+        namespace = os.readlink("/proc/self/ns/pid").removeprefix("pid:[").removesuffix("]")
+        return cls(namespace=namespace, pid=pid, start=_start_time(pid))
+
+    @classmethod
+    def find_in(cls, name: str) -> "Owner | None":
+        """Give who made the group called `name`, None when it is not one of ours."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return None
+        return cls(namespace=found["namespace"], pid=int(found["pid"]), start=found["start"])
+
+    def label(self, number: int) -> str:
+        """Name this owner's group `number`."""
+        return f"cloche-{self.namespace}-{self.pid}-{self.start}-{number}"
+
+    def is_dead(self, now: "Owner") -> bool:
+        """Compare with what `read` finds at the same pid `now`.
+
+        Of another pid namespace nothing can be told, so nothing is said: its
+        sandboxes are alive as far as we know, and killing them is not ours.
+        """
+        return self.namespace == now.namespace and self.start != now.start
+
+
 class CgroupHome:
     """Where this kernel makes its groups, or the knowledge that it cannot."""
 
@@ -62,11 +101,11 @@ class CgroupHome:
         self.kind = kind
         self._roots = roots
         self._numbers = count()
-        self._owner = f"{_PREFIX}{os.getpid()}-{_start_time(os.getpid())}"
+        self._owner = Owner.read(os.getpid())
 
     def create(self) -> Group:
         """Make a group without limits yet, or a watcher where there can be none."""
-        label = f"{self._owner}-{next(self._numbers)}"
+        label = self._owner.label(next(self._numbers))
         if self.kind == "v1":
             return cgroup_v1.GroupV1(self._roots, label)
         if self.kind == "v2":
@@ -96,23 +135,22 @@ class CgroupHome:
 
     def remove_stale(self) -> int:
         """Remove the groups of kernels that are dead, with what is in them; give how many."""
-        removed = 0
-        for root in self._roots.values():
-            for path in root.glob(f"{_PREFIX}*"):
-                pid, start = path.name.removeprefix(_PREFIX).split("-")[:2]
-                if _start_time(int(pid)) == start:
-                    continue
-                kill_all(path)
-                remove_directory(path)
-                removed += 1
-        return removed
+        return self._remove(lambda owner: owner.is_dead(Owner.read(owner.pid)))
 
     def close(self) -> None:
         """Remove what this kernel still has, should a sandbox have failed to."""
+        self._remove(lambda owner: owner == self._owner)
+
+    def _remove(self, chosen: Callable[[Owner], bool]) -> int:
+        removed = 0
         for root in self._roots.values():
-            for path in root.glob(f"{self._owner}-*"):
-                kill_all(path)
-                remove_directory(path)
+            for path in root.iterdir():
+                owner = Owner.find_in(path.name)
+                if owner is not None and chosen(owner):
+                    kill_all(path)
+                    remove_directory(path)
+                    removed += 1
+        return removed
 
 
 def open_cgroups() -> CgroupHome:

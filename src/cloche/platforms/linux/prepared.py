@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from cloche.platforms.linux.launcher import Launcher
 from cloche.sandbox.codec import encode_ground
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.ground import Ground
+from cloche_launch import message
 
 # Host users that no account has: above every range distributions hand out, below 2^31.
 _FIRST_UID = 0x7000_0000
@@ -36,6 +38,25 @@ class Prepared:
     pidfd: int
     channel: socket.socket
     group: Group
+
+    def is_alive(self) -> bool:
+        """Tell whether its init still waits: somebody may have killed it meanwhile. pidfd_open(2)."""
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return not poll.poll(0)
+
+    def find_last_words(self) -> SpawnFailed | None:
+        """Give the failure that its init told before it ended, None when it told none."""
+        with contextlib.suppress(OSError, ValueError):
+            while True:
+                fields, descriptors = message.receive(self.channel)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                if fields is None:
+                    break
+                if fields.get("kind") == "failed":
+                    return SpawnFailed(str(fields.get("call")), str(fields.get("detail"))[:500])
+        return None
 
     def discard(self) -> None:
         """End it unused."""
@@ -60,9 +81,13 @@ class Nursery:
         self._closing = asyncio.Event()
 
     async def take(self, ground: Ground) -> Prepared:
-        """Give a sandbox on `ground`, made ahead if there is one that is not stale."""
+        """Give a sandbox on `ground`, made ahead if there is one that is neither stale nor dead."""
         identities = _identities(ground)
-        fitting = [p for p in self._ready if (p.ground, p.identities) == (ground, identities)]
+        fitting = [
+            p
+            for p in self._ready
+            if (p.ground, p.identities) == (ground, identities) and p.is_alive()
+        ]
         for stale in [p for p in self._ready if p not in fitting]:
             self._drop(stale)
         if fitting:

@@ -11,7 +11,7 @@ from cloche.platforms.linux.probe import probe_features
 from cloche.platforms.linux.process import LinuxProcess
 from cloche.platforms.linux.standing import standing_report
 from cloche.sandbox.codec import encode
-from cloche.sandbox.errors import CannotConfine
+from cloche.sandbox.errors import CannotConfine, SpawnFailed
 from cloche.sandbox.features import Features, Need, Support
 from cloche.sandbox.ground import divide
 from cloche.sandbox.layout import HostSystem
@@ -74,11 +74,15 @@ class LinuxPlatform:
         try:
             prepared.group.limit(plan.limits)
             await self._launcher.launch(prepared.pid, encode(plan, rest, landlock=True), inside)
-        except BaseException:
+        except BaseException as error:
+            # When init is gone the launcher knows only that; why, init has told us itself.
+            words = prepared.find_last_words() if isinstance(error, SpawnFailed) else None
             for descriptor in streams.values():
                 os.close(descriptor)
             prepared.discard()
             self._nursery.free(prepared.slot)
+            if words is not None:
+                raise words from error
             raise
         finally:
             for descriptor in inside:
