@@ -31,7 +31,9 @@ class Double:
             def do_GET(self) -> None:
                 double.asked.append(self.path)
                 parts = urlsplit(self.path)
-                content = _answer(unquote(parts.path)) if parts.hostname == REGISTRY else None
+                content = None
+                if parts.hostname == REGISTRY:
+                    content = answer(unquote(parts.path), f"http://{REGISTRY}")
                 self.send_response(200 if content is not None else 404)
                 self.send_header("content-length", str(len(content or b"")))
                 self.end_headers()
@@ -62,21 +64,30 @@ class Double:
         return {urlsplit(a).hostname or a.partition(":")[0] for a in self.asked}
 
 
-def _answer(path: str) -> bytes | None:
+def answer(path: str, base: str) -> bytes | None:
+    """Give what a registry at `base` has at `path`."""
     name, separator, _ = path.strip("/").partition("/-/")
     if name not in PACKAGES:
         return None
     archive = _archive(name)
     if separator:
         return archive
-    integrity = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
     manifest = _manifest(name)
-    tarball = f"http://{REGISTRY}/{name}/-/{name.rpartition('/')[2]}-1.0.0.tgz"
-    manifest["dist"] = {"tarball": tarball, "integrity": integrity}
+    manifest["dist"] = {"tarball": tarball(name, base), "integrity": integrity(name)}
     if "scripts" in manifest:
         manifest["hasInstallScript"] = True
     packument = {"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": manifest}}
     return json.dumps(packument).encode()
+
+
+def tarball(name: str, base: str) -> str:
+    """Give the address of a package's archive, as registries have them."""
+    return f"{base}/{name}/-/{name.rpartition('/')[2]}-1.0.0.tgz"
+
+
+def integrity(name: str) -> str:
+    """Give the digest of a package's archive, as locks have it."""
+    return "sha512-" + base64.b64encode(hashlib.sha512(_archive(name)).digest()).decode()
 
 
 def _manifest(name: str) -> dict[str, Any]:

@@ -44,7 +44,11 @@ async def learn_registry(session: Session) -> Registry | None:
         raise StepFailed(step.id, step.title, ended.status)
     facts = provider.read_discovery(bytes(printed))
     return await asyncio.to_thread(
-        learn, facts, session.machine.environment, name=step.registry or provider.runtime_id
+        learn,
+        facts,
+        provider.user_config,
+        session.machine.environment,
+        name=step.registry or provider.runtime_id,
     )
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +14,13 @@ from cloche.errors import InvalidValue
 from cloche.model.hosts import HostPattern, HostRule
 from cloche.runtimes.provider import RegistryFacts
 from cloche.runtimes.toolchain import UserConfig
+from cloche.sandbox.environ import HOME as INSIDE_HOME
 from cloche.sandbox.mounts import BindReadOnly
 
 _PORTS = {"https": 443, "http": 80}
+_LARGEST_FILE = 1 << 20
+# Where a program is found and what it loads is ours to say, whatever a configuration mentions.
+_NOT_HANDED_ON = re.compile(r"(LD_|NODE_|PATH\Z|HOME\Z|TMPDIR\Z|SHELL\Z)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,29 +38,43 @@ def user_binds(config: UserConfig, environment: Mapping[str, str]) -> tuple[Bind
     Targets are relative to where the provider mounts its configuration; files
     named by variables keep their own absolute place, so that the variable holds.
     """
-    binds: list[BindReadOnly] = []
+    binds = [
+        BindReadOnly(source=str(source.resolve()), target=name, optional=True, of_user=True)
+        for name, source in _files(config, environment)
+    ]
+    return (*binds, *certificate_binds(config, environment, {}))
+
+
+def _files(config: UserConfig, environment: Mapping[str, str]) -> tuple[tuple[str, Path], ...]:
+    """Give (name below home, file) of each configuration file that is there."""
     named = environment.get(config.file_variable, "") if config.file_variable else ""
     home = Path(environment.get("HOME") or "/nonexistent")
-    for number, name in enumerate(config.home_files):
-        source = Path(named) if named and number == 0 else home / name
-        if source.is_file():
-            binds.append(
-                BindReadOnly(source=str(source.resolve()), target=name, optional=True, of_user=True)
-            )
-    return (*binds, *certificate_binds(config, environment, {}))
+    places = (
+        (name, Path(named) if named and number == 0 else home / name)
+        for number, name in enumerate(config.home_files)
+    )
+    return tuple((name, source) for name, source in places if source.is_file())
 
 
 def certificate_binds(
     config: UserConfig, environment: Mapping[str, str], settings: Mapping[str, str]
 ) -> tuple[BindReadOnly, ...]:
     """Give the binds of the certificate authorities that variables or settings name."""
-    paths = [environment.get(name, "") for name in config.certificate_variables]
-    paths += [settings.get(name, "") for name in config.certificate_settings]
+    variables = [environment.get(name, "") for name in config.certificate_variables]
+    told = [settings.get(name, "") for name in config.certificate_settings]
+    pairs = [(path, path) for path in variables]
+    pairs += [(path, _outside(path, environment)) for path in told]
     return tuple(
-        BindReadOnly(source=os.path.realpath(path), target=path, optional=True, of_user=True)
-        for path in dict.fromkeys(paths)
-        if path.startswith("/") and not path.startswith("/usr/") and os.path.exists(path)
+        BindReadOnly(source=os.path.realpath(source), target=path, optional=True, of_user=True)
+        for path, source in dict.fromkeys(pairs)
+        if path.startswith("/") and not path.startswith("/usr/") and os.path.exists(source)
     )
+
+
+def _outside(path: str, environment: Mapping[str, str]) -> str:
+    """Give the host's path of one that the tool gave, inside, where "~" is the sandbox's home."""
+    below = path.removeprefix(f"{INSIDE_HOME}/")
+    return path if below == path else os.path.join(environment.get("HOME") or "/", below)
 
 
 def user_variables(config: UserConfig, environment: Mapping[str, str]) -> dict[str, str]:
@@ -66,13 +85,39 @@ def user_variables(config: UserConfig, environment: Mapping[str, str]) -> dict[s
         for key, value in environment.items()
         if prefixes and key.lower().startswith(prefixes) and key != config.file_variable
     }
-    for name in config.certificate_variables:
-        if environment.get(name, "").startswith("/"):
+    # A file that says "the token is in this variable" is useless without the variable.
+    for name in _mentioned(config, environment):
+        if name in environment and not _NOT_HANDED_ON.match(name):
             chosen[name] = environment[name]
-    return chosen
+    given = {
+        name: path
+        for name in config.certificate_variables
+        if (path := environment.get(name, "")).startswith("/")
+    }
+    if given:
+        # Not every build of a tool follows every one of them; the first always counts.
+        given.setdefault(config.certificate_variables[0], next(iter(given.values())))
+    return chosen | given
 
 
-def learn(facts: RegistryFacts, environment: Mapping[str, str], *, name: str) -> Registry:
+def _mentioned(config: UserConfig, environment: Mapping[str, str]) -> tuple[str, ...]:
+    if not config.mention:
+        return ()
+    texts = [_text(source) for _, source in _files(config, environment)]
+    return tuple(dict.fromkeys(n for text in texts for n in re.findall(config.mention, text)))
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as source:
+            return source.read(_LARGEST_FILE).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def learn(
+    facts: RegistryFacts, config: UserConfig, environment: Mapping[str, str], *, name: str
+) -> Registry:
     """Turn what the tool said of its configuration into rules that egress can hold.
 
     Blocks on the resolver. A special-use address is trusted here only because
@@ -97,19 +142,42 @@ def learn(facts: RegistryFacts, environment: Mapping[str, str], *, name: str) ->
                 trusted_addresses=_special_addresses(parts.hostname, port),
             )
         )
-    proxy = (
-        facts.settings.get("https-proxy")
-        or facts.settings.get("proxy")
-        or environment.get("HTTPS_PROXY")
-        or environment.get("https_proxy")
-        or ""
-    )
-    bypass = facts.settings.get("noproxy") or environment.get("NO_PROXY", "")
     return Registry(
-        facts=facts,
-        hosts=tuple(dict.fromkeys(rules)),
-        upstream=proxy_from_url(proxy, bypass) if proxy else None,
+        facts=facts, hosts=tuple(dict.fromkeys(rules)), upstream=_proxy(facts, config, environment)
     )
+
+
+def _proxy(
+    facts: RegistryFacts, config: UserConfig, environment: Mapping[str, str]
+) -> UpstreamProxy | None:
+    """Give the user's proxy: the tool's own setting first, then what all programs go by."""
+    common = {key.lower(): value for key, value in environment.items() if value}
+    plain = all(url.startswith("http:") for url in facts.urls)
+    told = [facts.settings.get(name) for name in config.proxy_settings]
+    # Tools keep an address with a password in it to themselves, so it is looked for where they found it.
+    told += [_setting(name, config, environment) for name in config.proxy_settings]
+    told += [common.get("https_proxy"), common.get("http_proxy") if plain else None]
+    chosen = next((address for address in told if address), "")
+    bypass = facts.settings.get("noproxy") or common.get("no_proxy", "")
+    return proxy_from_url(chosen, bypass) if chosen else None
+
+
+def _setting(name: str, config: UserConfig, environment: Mapping[str, str]) -> str:
+    """Give a setting from the variables or files of the user's configuration; "" when it has none."""
+    for prefix in config.variable_prefixes:
+        wanted = f"{prefix}{name}".lower().replace("-", "_")
+        for key, value in environment.items():
+            if key.lower().replace("-", "_") == wanted and value:
+                return value
+    found = ""
+    for _, source in _files(config, environment):
+        for line in _text(source).splitlines():
+            key, _, value = line.partition("=")
+            if key.strip() == name:
+                found = value.strip().strip("\"'")
+    if not config.mention:
+        return found
+    return re.sub(config.mention, lambda match: environment.get(match[1], ""), found)
 
 
 def _special_addresses(host: str, port: int) -> tuple[str, ...]:

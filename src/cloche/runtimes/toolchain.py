@@ -39,9 +39,13 @@ class UserConfig:
     variable_prefixes: tuple[str, ...] = ()
     """Environment variables, by prefix in any case, that are handed on."""
     certificate_variables: tuple[str, ...] = ()
-    """Environment variables that name certificate files or directories; both are handed on."""
+    """Environment variables that name certificate files; the first is one that every build follows."""
     certificate_settings: tuple[str, ...] = ()
     """Keys of RegistryFacts.settings that name a certificate file."""
+    proxy_settings: tuple[str, ...] = ()
+    """Keys, in RegistryFacts.settings and in the files, that name an HTTP proxy; the first counts most."""
+    mention: str = ""
+    """Regular expression of a variable's mention in those files; its one group is the name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

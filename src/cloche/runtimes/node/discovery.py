@@ -35,13 +35,22 @@ def read_configuration(output: bytes) -> RegistryFacts:
     except (ValueError, RecursionError) as error:
         raise CannotPlan("npm config ls", "it printed no JSON") from error
     if not isinstance(values, dict) or not isinstance(values.get("registry"), str):
-        raise CannotPlan("npm config ls", "it names no registry")
+        raise CannotPlan(
+            "npm config ls", "it names no registry, or one with a password in its address"
+        )
     scoped = [
         value
         for key, value in sorted(values.items())
         if key.startswith("@") and key.endswith(":registry") and isinstance(value, str)
     ]
-    settings = {key: value for key in _SETTINGS if isinstance(value := values.get(key), str)}
+    settings = {key: text for key in _SETTINGS if (text := _text(values.get(key)))}
     return RegistryFacts(
         urls=tuple(dict.fromkeys((values["registry"], *scoped))), settings=settings
     )
+
+
+def _text(value: object) -> str:
+    # A setting that may be given more than once is printed as a list.
+    if isinstance(value, list):
+        return ",".join(part for part in value if isinstance(part, str))
+    return value if isinstance(value, str) else ""

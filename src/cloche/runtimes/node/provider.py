@@ -47,6 +47,8 @@ class NodeProvider:
         variable_prefixes=("npm_config_",),
         certificate_variables=("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
         certificate_settings=("cafile",),
+        proxy_settings=("https-proxy", "proxy"),
+        mention=r"\$\{([A-Za-z_][A-Za-z0-9_]*)\??\}",
     )
 
     def __init__(self) -> None:

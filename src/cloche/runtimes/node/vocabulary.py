@@ -29,6 +29,9 @@ ONLY_WAY_OUT = (
     "--proxy=http://127.0.0.1:3128",
     "--https-proxy=http://127.0.0.1:3128",
     "--noproxy=",
+    # npm waits 10 and 60 seconds between attempts: the step's own time would be over before it says why.
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=8000",
 )
 
 FETCH_MOUNTS = (
