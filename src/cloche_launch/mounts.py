@@ -1,6 +1,8 @@
 """Carry out the mount operations in a new root, and make it the only one."""
 
+import contextlib
 import os
+import stat
 
 from cloche_launch import abi, calls
 from cloche_launch.sources import DEVICES, Sources
@@ -38,10 +40,11 @@ _SAFE = abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV
 class Root:
     """The new root while it is being built."""
 
-    __slots__ = ("_layers", "_root", "_sources")
+    __slots__ = ("_layers", "_made", "_root", "_sources")
 
     def __init__(self) -> None:
         self._layers = 0
+        self._made: set[str] = {"/"}
         calls.mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
         calls.mount("tmpfs", _BASE, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m")
         self._root = f"{_BASE}/root"
@@ -75,8 +78,17 @@ class Root:
     def _at(self, target: str) -> str:
         return self._root + target
 
-    def _parent(self, target: str) -> None:
-        os.makedirs(os.path.dirname(self._at(target)), mode=0o755, exist_ok=True)
+    def _directory(self, target: str, mode: int = 0o755) -> str:
+        """Make a directory of the new root, with those above it; give its place. Each is made once."""
+        place = self._at(target)
+        if target not in self._made:
+            self._directory(os.path.dirname(target))
+            with contextlib.suppress(
+                FileExistsError
+            ):  # it may be a directory of a tree that is shown
+                os.mkdir(place, mode)
+            self._made.add(target)
+        return place
 
     def _bind(self, operation: "dict[str, Any]") -> None:
         if not self._sources.has(operation["source"]):
@@ -87,12 +99,10 @@ class Root:
         self._attach(tree, operation["target"])
 
     def _attach(self, tree: int, target: str) -> None:
-        self._parent(target)
-        place = self._at(target)
-        if os.path.isdir(f"/proc/self/fd/{tree}"):
-            os.makedirs(place, mode=0o755, exist_ok=True)
-        elif not os.path.lexists(place):
-            os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+        if stat.S_ISDIR(os.fstat(tree).st_mode):
+            place = self._directory(target)
+        else:
+            place = self._file_at(target, b"", os.O_EXCL)
         calls.move_mount(tree, place)
         os.close(tree)
 
@@ -117,27 +127,33 @@ class Root:
         data = (
             f"lowerdir={lowers},upperdir={home}/{upper_name},workdir={home}/{work_name},userxattr"
         )
-        os.makedirs(self._at(operation["target"]), mode=0o755, exist_ok=True)
+        place = self._directory(operation["target"])
         # userxattr is what an unprivileged overlay needs to record deletions (Linux 5.11).
-        calls.mount(
-            "overlay", self._at(operation["target"]), "overlay", abi.MS_NOSUID | abi.MS_NODEV, data
-        )
+        calls.mount("overlay", place, "overlay", abi.MS_NOSUID | abi.MS_NODEV, data)
 
     def _tmpfs(self, operation: "dict[str, Any]") -> None:
-        place = self._at(operation["target"])
-        os.makedirs(place, mode=0o755, exist_ok=True)
+        place = self._directory(operation["target"])
         data = f"size={operation['size_bytes']},nr_inodes={operation['inodes']},mode={operation['mode']:o}"
         calls.mount("tmpfs", place, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, data)
 
     def _file(self, operation: "dict[str, Any]") -> None:
-        self._parent(operation["target"])
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._at(operation["target"]), flags, 0o444)
-        os.write(descriptor, operation["content"].encode())
+        self._file_at(operation["target"], operation["content"].encode(), os.O_TRUNC)
+
+    def _file_at(self, target: str, content: bytes, how: int) -> str:
+        """Make a file of the new root; give its place. With O_EXCL one that is there is left alone."""
+        self._directory(os.path.dirname(target))
+        place = self._at(target)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | how
+        try:
+            descriptor = os.open(place, flags, 0o444)
+        except FileExistsError:
+            return place
+        os.write(descriptor, content)
         os.close(descriptor)
+        return place
 
     def _link(self, operation: "dict[str, Any]") -> None:
-        self._parent(operation["target"])
+        self._directory(os.path.dirname(operation["target"]))
         os.symlink(operation["to"], self._at(operation["target"]))
 
     def _masked(self, operation: "dict[str, Any]") -> None:
@@ -154,8 +170,7 @@ class Root:
             os.close(tree)
 
     def _proc(self, operation: "dict[str, Any]") -> None:
-        place = self._at(operation["target"])
-        os.makedirs(place, mode=0o555, exist_ok=True)
+        place = self._directory(operation["target"], 0o555)
         calls.mount("proc", place, "proc", abi.MS_NOSUID | abi.MS_NODEV | abi.MS_NOEXEC)
         for name in _PROC_READ_ONLY:
             if os.path.exists(f"{place}/{name}"):
@@ -166,8 +181,7 @@ class Root:
             self._masked({"target": f"{operation['target']}/{name}"})
 
     def _dev(self, operation: "dict[str, Any]") -> None:
-        place = self._at(operation["target"])
-        os.makedirs(place, mode=0o755, exist_ok=True)
+        place = self._directory(operation["target"])
         calls.mount("tmpfs", place, "tmpfs", abi.MS_NOSUID | abi.MS_NOEXEC, "mode=0755,size=64k")
         for name in DEVICES:
             self._attach(self._sources.take(f"/dev/{name}"), f"{operation['target']}/{name}")

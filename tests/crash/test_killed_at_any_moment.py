@@ -50,7 +50,7 @@ def remains() -> set[str]:
     found |= {line.split()[4] for line in mounts if "cloche" in line.split()[4]}
     for root, names, _ in os.walk("/sys/fs/cgroup"):
         ours = [name for name in names if name.startswith("cloche-")]
-        found |= {f"{root}/{n}" for n in ours if not os.path.exists(f"/proc/{n.split('-')[1]}")}
+        found |= {f"{root}/{n}" for n in ours if not os.path.exists(f"/proc/{n.split('-')[2]}")}
     return found
 
 

@@ -19,7 +19,7 @@ from cloche_launch import message
 
 # Host users that no account has: above every range distributions hand out, below 2^31.
 _FIRST_UID = 0x7000_0000
-# After a start the program has the processors to itself for this long.
+# After a start the program has the processors to itself for this long, unless it ends before.
 _REST_SECONDS = 0.02
 
 Identities = tuple[tuple[tuple[int, int] | None, ...], bytes]
@@ -78,10 +78,16 @@ class Nursery:
         self._ready: list[Prepared] = []
         self._slots: set[int] = set()
         self._task: asyncio.Task[None] | None = None
-        self._closing = asyncio.Event()
+        self._expected: Ground | None = None
+        self._hurry = asyncio.Event()
+        self._closed = False
 
     async def take(self, ground: Ground) -> Prepared:
         """Give a sandbox on `ground`, made ahead if there is one that is neither stale nor dead."""
+        if self._expected == ground and self._task is not None:
+            # It is being made already: making another beside it would take longer.
+            self._hurry.set()
+            await self._task
         identities = _identities(ground)
         fitting = [
             p
@@ -98,15 +104,19 @@ class Nursery:
     def expect(self, ground: Ground) -> None:
         """Prepare in the background for the next plan, which probably stands on `ground` too."""
         if self._task is None or self._task.done():
+            self._expected = ground
+            self._hurry.clear()
             self._task = asyncio.create_task(self._fill(ground))
 
     def free(self, slot: int) -> None:
         """Take back the host user of a sandbox that is gone, with all that ran as it."""
         self._slots.discard(slot)
+        self._hurry.set()
 
     async def close(self) -> None:
         """End what was made and never used."""
-        self._closing.set()
+        self._closed = True
+        self._hurry.set()
         if self._task is not None:
             await self._task  # never cancelled: what it has asked for must be here to be ended
         for prepared in list(self._ready):
@@ -114,8 +124,8 @@ class Nursery:
 
     async def _fill(self, ground: Ground) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), _REST_SECONDS)
-        while not self._closing.is_set() and self._count(ground) < self._ahead:
+            await asyncio.wait_for(self._hurry.wait(), _REST_SECONDS)
+        while not self._closed and self._count(ground) < self._ahead:
             try:
                 self._ready.append(await self._prepare(ground))
             except (SpawnFailed, OSError):
