@@ -49,8 +49,8 @@ def remains() -> set[str]:
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     found |= {line.split()[4] for line in mounts if "cloche" in line.split()[4]}
     for root, names, _ in os.walk("/sys/fs/cgroup"):
-        ours = [name for name in names if name.startswith("cloche-")]
-        found |= {f"{root}/{n}" for n in ours if not os.path.exists(f"/proc/{n.split('-')[2]}")}
+        ours = [name for name in names if name.startswith("cloche.")]
+        found |= {f"{root}/{n}" for n in ours if not os.path.exists(f"/proc/{n.split('-')[1]}")}
     return found
 
 

@@ -18,7 +18,7 @@ from cloche.platforms.linux.watcher import Watcher
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
 
-_NAME = re.compile(r"cloche-(?P<namespace>\d+)-(?P<pid>\d+)-(?P<start>\d+)-\d+")
+_NAME = re.compile(r"cloche\.(?P<namespace>\d+)-(?P<pid>\d+)-(?P<start>\d+)-\d+")
 _MEND = "run under systemd with a delegated group, or as root, so that limits are the kernel's own"
 
 
@@ -83,7 +83,7 @@ class Owner:
 
     def label(self, number: int) -> str:
         """Name this owner's group `number`."""
-        return f"cloche-{self.namespace}-{self.pid}-{self.start}-{number}"
+        return f"cloche.{self.namespace}-{self.pid}-{self.start}-{number}"
 
     def is_dead(self, now: "Owner") -> bool:
         """Compare with what `read` finds at the same pid `now`.

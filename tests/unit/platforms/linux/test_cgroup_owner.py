@@ -1,3 +1,5 @@
+"""Whose a control group is: ours alive, ours dead, or of a container that we know nothing of."""
+
 import os
 
 import pytest
@@ -11,7 +13,7 @@ def test_a_label_names_its_owner() -> None:
     assert Owner.find_in(OURS.label(7)) == OURS
 
 
-@pytest.mark.parametrize("name", ["cloche-jobs", "cloche-1-2", "cloche-1-2-3-4x", "user.slice"])
+@pytest.mark.parametrize("name", ["cloche-jobs", "cloche.1-2", "cloche.1-2-3-4x", "user.slice"])
 def test_a_group_that_is_not_ours_has_no_owner(name: str) -> None:
     assert Owner.find_in(name) is None
 
