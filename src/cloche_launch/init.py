@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 def run(
     ground: Ground,
     channel: socket.socket,
-    relay: socket.socket,
     sources: "Sources | None",
     seccomp_program: bytes,
 ) -> None:
     """Be pid 1 of the sandbox; never returns."""
     status = 125
     try:
-        status = _live(ground, channel, relay, sources, seccomp_program)
+        status = _live(ground, channel, sources, seccomp_program)
     except (OSError, PlanRefused) as error:
         call = getattr(error, "call", "init")
         tell(channel, {"kind": "failed", "call": call, "detail": str(error)})
@@ -37,21 +36,21 @@ def run(
 def _live(
     ground: Ground,
     channel: socket.socket,
-    relay: socket.socket,
     sources: "Sources | None",
     seccomp_program: bytes,
 ) -> int:
-    opened_by_root = sources is not None
     root = enter(ground, channel, sources or Sources(ground.mounts))
     exec_read, exec_write = os.pipe2(os.O_CLOEXEC)
     orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    top = os.open(root.place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     child = os.fork()
     if child == 0:
         orders.close()
-        payload.start(theirs, seccomp_program, exec_write)
+        payload.start(theirs, top, seccomp_program, exec_write)
     theirs.close()
     os.close(exec_write)
-    plan = _finish(root, relay, orders, opened_by_root=opened_by_root)
+    os.close(top)
+    plan = _finish(root, channel, orders)
     if plan is None:
         return 125  # the host changed its mind, or is gone
     for line in _lines(exec_read):
@@ -86,23 +85,23 @@ def enter(ground: Ground, channel: socket.socket, sources: Sources) -> mounts.Ro
     socket.sethostname("cloche")  # (6)
     calls.prctl(abi.PR_SET_DUMPABLE, 0)  # (15) no one inside may look into this process
     privileges.no_new_privileges()  # (8)
+    privileges.empty_bounding_set()  # (9) what is still held ends with the last mount
     return root
 
 
 def _finish(
-    root: mounts.Root, relay: socket.socket, orders: socket.socket, *, opened_by_root: bool
+    root: mounts.Root, channel: socket.socket, orders: socket.socket
 ) -> "LaunchPlan | None":
     """Wait for the plan, pass it on, and make the root complete while the program's process prepares."""
-    fields, descriptors = message.receive(relay)
+    fields, descriptors = message.receive(channel)
     if fields is None:
         return None
-    trees = descriptors[4:]
+    names, trees = fields["trees"], descriptors[4:]
     message.send(orders, {"kind": "launch"}, descriptors[:4])
     plan = decode(descriptors[0])
     for descriptor in descriptors[:4]:
         os.close(descriptor)
-    relay.close()
-    sources = Sources.received(fields["trees"], trees) if opened_by_root else Sources(plan.mounts)
+    sources = Sources(plan.mounts) if names is None else Sources.received(names, trees)
     root.apply(plan.mounts, sources)
     root.enter()  # (2)
     message.send(orders, {"kind": "rooted"})

@@ -7,9 +7,11 @@ planned, the program still may not write there.
 import ctypes
 import errno
 import os
+import stat
 import struct
 
 from cloche_launch import calls
+from cloche_launch.sources import DEVICES
 
 # linux/landlock.h; the numbers of the calls are the same on x86_64 and aarch64
 _SYS_CREATE, _SYS_ADD, _SYS_RESTRICT = 444, 445, 446
@@ -28,8 +30,8 @@ _READ = EXECUTE | READ_FILE | READ_DIR
 _ALL_OF_ABI_1 = (1 << 13) - 1
 _FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 # Devices are made by init; no right to make or remove anything beside them.
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
-_TREES = ("/dev/pts", "/dev/shm")
+_DEVICES = tuple(f"dev/{name}" for name in DEVICES)
+_TREES = ("dev/pts", "dev/shm")
 
 
 def abi() -> int:
@@ -42,31 +44,55 @@ def abi() -> int:
         raise
 
 
-def restrict(writable: list[str]) -> int:
-    """Leave reading everywhere in this root and writing below `writable`; the ABI in force.
+class Ruleset:
+    """Reading everywhere in a root and writing to its devices; the rest comes with the plan.
 
-    Needs no_new_privs. A path of `writable` that is not there is an error: a
-    plan that names it was wrong.
+    Made before `root`, a descriptor of its top, is the root: a rule names an
+    inode, whatever its path is then.
     """
-    version = abi()
-    if version == 0:
-        return 0
-    handled = handled_rights(version)
-    scopes = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL if version >= 6 else 0
-    # struct landlock_ruleset_attr: handled_access_fs, handled_access_net (ABI 4), scoped (ABI 6)
-    attributes = struct.pack("=3Q", handled, 0, scopes)
-    size = 24 if version >= 6 else 16 if version >= 4 else 8
-    ruleset = calls.syscall(_SYS_CREATE, attributes, ctypes.c_size_t(size), 0)
-    try:
-        _allow(ruleset, "/", _READ)
-        for path in (*writable, *_TREES):
-            _allow(ruleset, path, handled)
+
+    __slots__ = ("_descriptor", "_handled", "version")
+
+    def __init__(self, root: int) -> None:
+        self.version = abi()
+        if self.version == 0:
+            return
+        self._handled = handled_rights(self.version)
+        scopes = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL if self.version >= 6 else 0
+        # struct landlock_ruleset_attr: handled_access_fs, handled_access_net (ABI 4), scoped (ABI 6)
+        attributes = struct.pack("=3Q", self._handled, 0, scopes)
+        size = 24 if self.version >= 6 else 16 if self.version >= 4 else 8
+        self._descriptor = calls.syscall(_SYS_CREATE, attributes, ctypes.c_size_t(size), 0)
+        self._allow(".", _READ, root)
+        for path in _TREES:
+            self._allow(path, self._handled, root)
         for path in _DEVICES:
-            _allow(ruleset, path, (WRITE_FILE | READ_FILE | IOCTL_DEV) & handled)
-        calls.syscall(_SYS_RESTRICT, ruleset, 0)
-    finally:
-        os.close(ruleset)
-    return version
+            self._allow(path, (WRITE_FILE | READ_FILE | IOCTL_DEV) & self._handled, root)
+
+    def restrict(self, writable: list[str]) -> int:
+        """Put the rules in force, with writing below `writable` of this root; the ABI, 0 for none.
+
+        Needs no_new_privs. A path of `writable` that is not there is an error:
+        a plan that names it was wrong.
+        """
+        if self.version == 0:
+            return 0
+        for path in writable:
+            self._allow(path, self._handled)
+        calls.syscall(_SYS_RESTRICT, self._descriptor, 0)
+        os.close(self._descriptor)
+        return self.version
+
+    def _allow(self, path: str, rights: int, root: "int | None" = None) -> None:
+        parent = os.open(path, os.O_PATH | os.O_CLOEXEC, dir_fd=root)
+        try:
+            if not stat.S_ISDIR(os.fstat(parent).st_mode):
+                rights &= _FILE_RIGHTS
+            # struct landlock_path_beneath_attr is packed: u64 allowed_access, s32 parent_fd
+            rule = struct.pack("=Qi", rights, parent)
+            calls.syscall(_SYS_ADD, self._descriptor, _RULE_PATH_BENEATH, rule, 0)
+        finally:
+            os.close(parent)
 
 
 def handled_rights(version: int) -> int:
@@ -76,15 +102,3 @@ def handled_rights(version: int) -> int:
         if version >= since:
             rights |= right
     return rights
-
-
-def _allow(ruleset: int, path: str, rights: int) -> None:
-    parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        if not os.path.isdir(path):
-            rights &= _FILE_RIGHTS
-        # struct landlock_path_beneath_attr is packed: u64 allowed_access, s32 parent_fd
-        rule = struct.pack("=Qi", rights, parent)
-        calls.syscall(_SYS_ADD, ruleset, _RULE_PATH_BENEATH, rule, 0)
-    finally:
-        os.close(parent)

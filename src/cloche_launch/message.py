@@ -1,12 +1,12 @@
 """What the launcher's processes and the host say to each other, and in which order.
 
 One datagram of a SOCK_SEQPACKET socket a message: JSON, with descriptors
-beside it. From host to zygote: `prepare`, `launch`; back: `prepared`, `launched`
-or `failed`. From zygote to init: `admitted`, `launch`; from init to the process
-that becomes the program: `launch`, `rooted`, `go`. From init to host, on the
-sandbox's own socket: `network`, `confined`, then `started` or `failed`, then
-`exited`. From host to init: `terminate`, `put`, `connect`. The sender is
-believed only as far as the order goes; sizes are bounded by the receiver.
+beside it. From host to zygote: `prepare`, `map`; back: `prepared`, `mapped` or
+`failed`. From init to host, on the sandbox's own socket: `network`, `confined`,
+then `started` or `failed`, then `exited`. From host to init: `launch`, then
+`terminate`, `put`, `connect`. From init to the process that becomes the
+program: `launch`, `rooted`, `go`. The sender is believed only as far as the
+order goes; sizes are bounded by the receiver.
 """
 
 import array

@@ -40,20 +40,20 @@ _SAFE = abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV
 class Root:
     """The new root while it is being built."""
 
-    __slots__ = ("_layers", "_made", "_root", "_sources")
+    __slots__ = ("_layers", "_made", "_sources", "place")
 
     def __init__(self) -> None:
         self._layers = 0
         self._made: set[str] = {"/"}
         calls.mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
         calls.mount("tmpfs", _BASE, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m")
-        self._root = f"{_BASE}/root"
-        os.mkdir(self._root, 0o755)
+        self.place = f"{_BASE}/root"
+        os.mkdir(self.place, 0o755)
         os.mkdir(f"{_BASE}/layers", 0o700)
         os.close(os.open(f"{_BASE}/empty", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0))
         # pivot_root wants a mount point of its own
         calls.mount(
-            "tmpfs", self._root, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m"
+            "tmpfs", self.place, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m"
         )
 
     def apply(self, operations: "list[dict[str, Any]]", sources: Sources) -> None:
@@ -65,7 +65,7 @@ class Root:
 
     def enter(self) -> None:
         """Make the new root the root of every process here. pivot_root(2), the "." form."""
-        os.chdir(self._root)
+        os.chdir(self.place)
         calls.pivot_root(".", ".")
 
     def leave_old(self) -> None:
@@ -76,7 +76,7 @@ class Root:
         calls.mount(None, "/", None, flags)
 
     def _at(self, target: str) -> str:
-        return self._root + target
+        return self.place + target
 
     def _directory(self, target: str, mode: int = 0o755) -> str:
         """Make a directory of the new root, with those above it; give its place. Each is made once."""

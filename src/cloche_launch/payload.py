@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def start(orders: socket.socket, seccomp_program: bytes, report: int) -> None:
-    """Confine this process and become the program; never returns. `report` closes with the exec."""
+def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int) -> None:
+    """Confine this process and become the program; never returns. `report` closes with the exec.
+
+    `root` is the top of the new root, which is not yet the root.
+    """
     name, what = "payload", ""
     try:
         confine(seccomp_program)
+        ruleset = landlock.Ruleset(root)
         document, *stdio = _await(orders, "launch")
         plan = decode(document)
         what = plan.argv[0]
@@ -26,7 +30,7 @@ def start(orders: socket.socket, seccomp_program: bytes, report: int) -> None:
         privileges.limit(plan.open_files, plan.file_bytes, plan.processes)  # (10)
         _await(orders, "rooted")
         os.chdir(plan.cwd)
-        abi = landlock.restrict(plan.writable) if plan.landlock else 0  # (11)
+        abi = ruleset.restrict(plan.writable) if plan.landlock else 0  # (11)
         environment = {os.fsencode(k): os.fsencode(v) for k, v in plan.env.items()}
         program = _find(plan.argv[0], plan.env.get("PATH", ""))
         _tell(report, {"kind": "confined", "landlock": abi})

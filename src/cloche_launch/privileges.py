@@ -16,13 +16,17 @@ def become(uid: int, gid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def drop_capabilities() -> None:
-    """Empty the bounding, ambient and process sets: none can come back. capabilities(7)."""
+def empty_bounding_set() -> None:
+    """Take away what an exec could give back; for this process and all it starts. capabilities(7)."""
     for capability in range(abi.CAP_LAST + 1):
         try:
             calls.prctl(abi.PR_CAPBSET_DROP, capability)
         except calls.SyscallFailed:
             break  # EINVAL: beyond the kernel's last capability
+
+
+def drop_capabilities() -> None:
+    """Empty the ambient and process sets: with an empty bounding set, none can come back."""
     calls.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL)
     calls.capset_empty()
 

@@ -1,4 +1,4 @@
-"""The host's files that a sandbox is shown, opened by the zygote with the caller's own rights.
+"""The host's files that a sandbox is shown, opened with the caller's own rights.
 
 Started by root, the program inside is another user of the host. What belongs
 to the user is then shown through an idmapped mount (Linux 5.12; overlay layers
@@ -12,7 +12,15 @@ from cloche_launch import abi, calls
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterator
+    from typing import Any, Protocol
+
+    class Namespaces(Protocol):
+        """Knows user namespaces that hold nothing but a mapping."""
+
+        def get(self, owner: tuple[int, int], host_uid: int, host_gid: int) -> int:
+            """Give a descriptor of the namespace that shows `owner`'s files as `host_uid`'s."""
+
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
@@ -20,8 +28,9 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 class Sources:
     """Detached mounts for one sandbox: a list for each host path, one for each use of it.
 
-    Opened by the zygote when that is root (only it may map owners), else by
-    init, whose own copy of the mounts is the only one it may clone.
+    Opened outside by root (only it may map owners): by the zygote for a ground,
+    by the kernel for a plan. Otherwise by init, whose own copy of the mounts is
+    the only one that an ordinary user may clone.
     """
 
     __slots__ = ("_mapper", "_trees")
@@ -29,17 +38,12 @@ class Sources:
     def __init__(self, operations: "list[dict[str, Any]]", mapper: "Mapper | None" = None) -> None:
         self._mapper = mapper
         self._trees: dict[str, list[int]] = {}
-        for operation in operations:
-            if operation["kind"] == "bind":
-                mapped = operation["of_user"] or operation["writable"]
-                self._open(operation["source"], mapped=mapped, optional=operation["optional"])
-            elif operation["kind"] == "overlay":
-                # Upper and work must lie on one mount, so their parent is what is cloned.
-                for path in (*operation["lowers"], os.path.dirname(operation["upper"])):
-                    self._open(path, mapped=True, optional=False)
-            elif operation["kind"] == "dev":
-                for name in DEVICES:
-                    self._open(f"/dev/{name}", mapped=False, optional=False)
+        try:
+            for path, mapped, optional in shown(operations):
+                self._open(path, mapped=mapped, optional=optional)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def received(cls, names: list[str], trees: list[int]) -> "Sources":
@@ -81,12 +85,27 @@ class Sources:
             self._mapper.show_as_program(tree)
 
 
+def shown(operations: "list[dict[str, Any]]") -> "Iterator[tuple[str, bool, bool]]":
+    """Yield (path, whether it is shown as the program's own, whether it may be missing) of each source."""
+    for operation in operations:
+        if operation["kind"] == "bind":
+            mapped = operation["of_user"] or operation["writable"]
+            yield operation["source"], mapped, operation["optional"]
+        elif operation["kind"] == "overlay":
+            # Upper and work must lie on one mount, so their parent is what is cloned.
+            for path in (*operation["lowers"], os.path.dirname(operation["upper"])):
+                yield path, True, False
+        elif operation["kind"] == "dev":
+            for name in DEVICES:
+                yield f"/dev/{name}", False, False
+
+
 class Mapper:
     """Shows what belongs to a user of the host as the program's own, in one sandbox."""
 
     __slots__ = ("_gid", "_namespaces", "_uid")
 
-    def __init__(self, namespaces: "MappingNamespaces", host_uid: int, host_gid: int) -> None:
+    def __init__(self, namespaces: "Namespaces", host_uid: int, host_gid: int) -> None:
         self._namespaces = namespaces
         self._uid = host_uid
         self._gid = host_gid

@@ -2,7 +2,7 @@
 
 A fork of the kernel's own process would be unsound (threads, locks, secrets in
 memory) and slow; a fresh interpreter a run costs tens of milliseconds. This
-process does nothing but answer `prepare` and `launch`, and reap.
+process does nothing but answer `prepare` and `map`, and reap.
 """
 
 import contextlib
@@ -13,12 +13,8 @@ import signal
 import socket
 
 from cloche_launch import abi, calls, init, message, seccomp
-from cloche_launch.plan import Ground, PlanRefused, decode, decode_ground
+from cloche_launch.plan import Ground, PlanRefused, decode_ground
 from cloche_launch.sources import Mapper, MappingNamespaces, Sources, write_map
-
-TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
-if TYPE_CHECKING:
-    from typing import Any
 
 _NAMESPACES = (
     abi.CLONE_NEWUSER
@@ -50,7 +46,6 @@ class Zygote:
         self._is_root = os.geteuid() == 0
         self._namespaces = MappingNamespaces()
         self._children: dict[int, int] = {}
-        self._waiting: dict[int, tuple[Ground, socket.socket]] = {}
         self._poll = select.poll()
         self._poll.register(host.fileno(), select.POLLIN)
 
@@ -75,8 +70,9 @@ class Zygote:
                 pid, pidfd = self._prepare(*descriptors)
                 reply, given = {"kind": "prepared", "pid": pid}, [pidfd]
             else:
-                self._launch(fields["pid"], descriptors)
-                reply = {"kind": "launched"}
+                owner = (fields["owner_uid"], fields["owner_gid"])
+                given = [self._namespaces.get(owner, fields["host_uid"], fields["host_gid"])]
+                reply = {"kind": "mapped"}
         except (OSError, PlanRefused) as error:
             call = getattr(error, "call", type(error).__name__)
             reply = {"kind": "failed", "call": call, "detail": str(error)}
@@ -92,57 +88,39 @@ class Zygote:
     def _prepare(self, document: int, channel: int) -> tuple[int, int]:
         """Make a sandbox up to where its program must be known; (pid of its init, pidfd)."""
         ground = decode_ground(document)
-        sources = self._sources(ground, ground.mounts)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sources = self._sources(ground)
+        gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
         try:
             pid, pidfd = calls.clone3(_NAMESPACES)
             if pid == 0:
-                ours.close()
-                self._be_init(ground, channel, sources, theirs)
+                os.close(gate_write)
+                self._be_init(ground, channel, sources, gate_read)
             self._children[pidfd] = pid
-            self._waiting[pid] = (ground, ours)
             self._poll.register(pidfd, select.POLLIN)
             self._admit(ground, pid, pidfd)
-            message.send(ours, {"kind": "admitted"})
+            os.write(gate_write, b"\n")
         finally:
-            theirs.close()
+            os.close(gate_read)
+            os.close(gate_write)
             if sources is not None:
                 sources.close()
         return pid, pidfd
 
-    def _launch(self, pid: int, descriptors: list[int]) -> None:
-        """Hand a prepared sandbox its plan and streams, and what only root may open for it."""
-        if pid not in self._waiting:
-            raise PlanRefused(f"no sandbox {pid} is waiting")
-        ground, relay = self._waiting.pop(pid)
-        with relay:
-            plan = decode(descriptors[0])
-            sources = self._sources(ground, plan.mounts)
-            if sources is None:
-                message.send(relay, {"kind": "launch", "trees": None}, descriptors)
-                return
-            names, trees = sources.listed()
-            try:
-                message.send(relay, {"kind": "launch", "trees": names}, [*descriptors, *trees])
-            finally:
-                sources.close()
-
-    def _sources(self, ground: Ground, operations: "list[dict[str, Any]]") -> "Sources | None":
-        """Open what `operations` show, where the sandbox itself may not."""
+    def _sources(self, ground: Ground) -> "Sources | None":
+        """Open what the ground shows, where the sandbox itself may not."""
         if not self._is_root:
             return None
-        return Sources(operations, Mapper(self._namespaces, ground.host_uid, ground.host_gid))
+        return Sources(ground.mounts, Mapper(self._namespaces, ground.host_uid, ground.host_gid))
 
     def _be_init(
-        self, ground: Ground, channel: int, sources: "Sources | None", relay: socket.socket
+        self, ground: Ground, channel: int, sources: "Sources | None", gate_read: int
     ) -> None:
         # Without the word the parent failed or died: the barriers are not complete.
-        if message.receive(relay)[0] is None:
+        if not os.read(gate_read, 1):
             os._exit(125)
+        os.close(gate_read)
         self._host.close()
-        for _, other in self._waiting.values():
-            other.close()
-        init.run(ground, socket.socket(fileno=os.dup(channel)), relay, sources, self._seccomp)
+        init.run(ground, socket.socket(fileno=os.dup(channel)), sources, self._seccomp)
 
     def _admit(self, ground: Ground, pid: int, pidfd: int) -> None:
         """Write the maps and put init into its control groups, before it does anything."""
@@ -160,8 +138,6 @@ class Zygote:
     def _reap(self, pidfd: int) -> None:
         pid = self._children.pop(pidfd)
         self._poll.unregister(pidfd)
-        if pid in self._waiting:
-            self._waiting.pop(pid)[1].close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
         os.close(pidfd)

@@ -116,18 +116,24 @@ MUTANTS = (
     ),
     Mutant(
         "17-memory-limit",
-        ((V1, '_write(memory / "memory.limit_in_bytes", limits.memory_bytes)', "pass"),),
+        ((V1, 'write_value(memory / "memory.limit_in_bytes", limits.memory_bytes)', "pass"),),
         f"{SHARE}::test_cannot_take_more_memory",
     ),
     Mutant(
         "18-cpu-limit",
-        ((V1, '_write(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)', "pass"),),
+        (
+            (
+                V1,
+                'write_value(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)',
+                "pass",
+            ),
+        ),
         f"{SHARE}::test_cannot_take_more_of_the_processor",
     ),
     Mutant(
         "19-process-limit",
         (
-            (V1, '_write(self._paths["pids"] / "pids.max", limits.processes)', "pass"),
+            (V1, 'write_value(self._paths["pids"] / "pids.max", limits.processes)', "pass"),
             (
                 f"{LAUNCH}/privileges.py",
                 "resource.setrlimit(resource.RLIMIT_NPROC",

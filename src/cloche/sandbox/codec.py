@@ -31,7 +31,7 @@ def encode_ground(
             "host_uid": host_uid,
             "inside_gid": INSIDE_GID,
             "inside_uid": INSIDE_UID,
-            "mounts": [_operation(operation) for operation in ground.mounts],
+            "mounts": describe(ground.mounts),
             "observed": ground.observed,
             "procs_files": list(procs_files),
         }
@@ -49,12 +49,17 @@ def encode(plan: SandboxPlan, rest: tuple[MountOp, ...], *, landlock: bool) -> b
             "inbound": plan.network.inbound,
             "landlock": landlock,
             "mirror": plan.mirror,
-            "mounts": [_operation(operation) for operation in rest],
+            "mounts": describe(rest),
             "open_files": plan.limits.open_files,
             "processes": plan.limits.processes,
             "writable": list(plan.writable),
         }
     )
+
+
+def describe(operations: tuple[MountOp, ...]) -> list[dict[str, Any]]:  # Any: JSON
+    """Give mount operations in the launcher's words."""
+    return [_operation(operation) for operation in operations]
 
 
 def _document(fields: dict[str, Any]) -> bytes:  # Any: JSON

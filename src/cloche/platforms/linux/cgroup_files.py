@@ -7,12 +7,27 @@ import time
 from pathlib import Path
 
 
+def write_value(path: Path, value: int | str) -> None:
+    """Write one value, in one call: what the kernel takes whole or refuses. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, str(value).encode())
+    finally:
+        os.close(descriptor)
+
+
 def read_number(path: Path) -> int | None:
     """Give the number a file holds, or None when it is absent or says "max"."""
     try:
-        return int(path.read_text())
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return int(os.read(descriptor, 64))
     except (OSError, ValueError):
         return None
+    finally:
+        os.close(descriptor)
 
 
 def counter(path: Path, name: str) -> int:

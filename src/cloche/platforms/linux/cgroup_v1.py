@@ -10,6 +10,7 @@ from cloche.platforms.linux.cgroup_files import (
     kill_members,
     read_number,
     remove_directory,
+    write_value,
 )
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
@@ -59,21 +60,21 @@ class GroupV1:
         self._limits = LEAST_LIMITS
         for path in self._paths.values():
             path.mkdir()
+        with contextlib.suppress(OSError):  # gone in newer kernels: always on
+            write_value(self._paths["memory"] / "memory.use_hierarchy", 1)
+        write_value(self._paths["cpu"] / "cpu.cfs_period_us", _PERIOD)
         self.procs_files = tuple(str(path / "cgroup.procs") for path in self._paths.values())
 
     def limit(self, limits: Limits) -> None:
         """See Group."""
         self._limits = limits
         memory, cpu = self._paths["memory"], self._paths["cpu"]
-        with contextlib.suppress(OSError):
-            (memory / "memory.use_hierarchy").write_text("1")  # gone in newer kernels: always on
-        _write(memory / "memory.limit_in_bytes", limits.memory_bytes)
+        write_value(memory / "memory.limit_in_bytes", limits.memory_bytes)
         # Memory and swap together, so that swapping is no way around; absent without swap accounting.
         with contextlib.suppress(OSError):
-            _write(memory / "memory.memsw.limit_in_bytes", limits.memory_bytes)
-        _write(self._paths["pids"] / "pids.max", limits.processes)
-        _write(cpu / "cpu.cfs_period_us", _PERIOD)
-        _write(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)
+            write_value(memory / "memory.memsw.limit_in_bytes", limits.memory_bytes)
+        write_value(self._paths["pids"] / "pids.max", limits.processes)
+        write_value(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)
 
     def findings(self) -> tuple[Finding, ...]:
         """See Group."""
@@ -141,7 +142,3 @@ class GroupV1:
         """See Group."""
         for path in self._paths.values():
             remove_directory(path)
-
-
-def _write(path: Path, value: int) -> None:
-    path.write_text(str(value))

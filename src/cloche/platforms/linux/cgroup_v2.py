@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from cloche.model.limits import LEAST_LIMITS, Limits
-from cloche.platforms.linux.cgroup_files import counter, read_number, remove_directory
+from cloche.platforms.linux.cgroup_files import counter, read_number, remove_directory, write_value
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
 
@@ -67,13 +67,13 @@ class GroupV2:
     def limit(self, limits: Limits) -> None:
         """See Group."""
         self._limits = limits
-        (self._path / "memory.max").write_text(str(limits.memory_bytes))
+        write_value(self._path / "memory.max", limits.memory_bytes)
         with contextlib.suppress(OSError):
-            (self._path / "memory.swap.max").write_text("0")
+            write_value(self._path / "memory.swap.max", 0)
         # One process too many takes the whole sandbox: half a build is no build.
-        (self._path / "memory.oom.group").write_text("1")
-        (self._path / "pids.max").write_text(str(limits.processes))
-        (self._path / "cpu.max").write_text(f"{self._quota()} {_PERIOD}")
+        write_value(self._path / "memory.oom.group", 1)
+        write_value(self._path / "pids.max", limits.processes)
+        write_value(self._path / "cpu.max", f"{self._quota()} {_PERIOD}")
 
     def _quota(self) -> int:
         return self._limits.cpu_percent * _PERIOD // 100

@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,38 +22,45 @@ class Launcher:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._turn = asyncio.Lock()
+        self._mappings: dict[tuple[tuple[int, int], tuple[int, int]], int] = {}
 
     async def prepare(self, ground: bytes, channel: int) -> tuple[int, int]:
         """Ask for a sandbox without its program yet: (pid of its init, pidfd). Raises SpawnFailed.
 
         `channel` is the sandbox's end of the socket on which its init speaks.
         """
-        fields, received = await self._ask({"kind": "prepare"}, ground, (channel,))
+        with document(ground) as memory:
+            fields, received = await self._ask({"kind": "prepare"}, [memory, channel])
         if fields["kind"] != "prepared" or len(received) != 1:
             raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
         return int(fields["pid"]), received[0]
 
-    async def launch(self, pid: int, document: bytes, streams: tuple[int, int, int]) -> None:
-        """Give a prepared sandbox its plan and its three standard streams. Raises SpawnFailed."""
-        fields, _ = await self._ask({"kind": "launch", "pid": pid}, document, streams)
-        if fields["kind"] != "launched":
-            raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
+    async def map(self, owner: tuple[int, int], user: tuple[int, int]) -> int:
+        """Give a user namespace that shows `owner`'s files as `user`'s: (uid, gid) both. Raises SpawnFailed.
+
+        It is the launcher's to close, and made once: each costs a process.
+        """
+        key = (owner, user)
+        if key not in self._mappings:
+            words = {"owner_uid": owner[0], "owner_gid": owner[1]}
+            words |= {"host_uid": user[0], "host_gid": user[1]}
+            fields, received = await self._ask({"kind": "map", **words}, [])
+            if fields["kind"] != "mapped" or len(received) != 1:
+                raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
+            self._mappings[key] = received[0]
+        return self._mappings[key]
 
     async def _ask(
-        self, request: dict[str, Any], document: bytes, descriptors: tuple[int, ...]
+        self, request: dict[str, Any], descriptors: list[int]
     ) -> tuple[dict[str, Any], list[int]]:
-        memory = os.memfd_create("plan", os.MFD_CLOEXEC)
         try:
-            os.write(memory, document)
             async with self._turn:
                 channel = self._start()
-                message.send(channel, request, [memory, *descriptors])
+                message.send(channel, request, descriptors)
                 await _readable(channel)
                 fields, received = message.receive(channel)
         except OSError as error:
             raise SpawnFailed("launcher", str(error)) from error
-        finally:
-            os.close(memory)
         if fields is None:
             raise SpawnFailed("launcher", "it has ended")
         return fields, received
@@ -79,9 +88,23 @@ class Launcher:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+        for namespace in self._mappings.values():
+            os.close(namespace)
+        self._mappings = {}
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
             self._process = None
+
+
+@contextmanager
+def document(content: bytes) -> Iterator[int]:
+    """Give a descriptor of `content` for the length of a block: a message has not the room for it."""
+    memory = os.memfd_create("plan", os.MFD_CLOEXEC)
+    try:
+        os.write(memory, content)
+        yield memory
+    finally:
+        os.close(memory)
 
 
 def _program() -> str:

@@ -8,23 +8,22 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from cloche.platforms.linux.cgroup import CgroupHome, Group
-from cloche.platforms.linux.launcher import Launcher
+from cloche.platforms.linux.launcher import Launcher, document
 from cloche.sandbox.codec import encode_ground
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.ground import Ground
 from cloche_launch import message
+from cloche_launch.sources import Sources
 
 # Host users that no account has: above every range distributions hand out, below 2^31.
 _FIRST_UID = 0x7000_0000
 # After a start the program has the processors to itself for this long, unless it ends before.
 _REST_SECONDS = 0.02
 
-Identities = tuple[tuple[tuple[int, int] | None, ...], bytes]
-"""Of each host path that the ground shows, (device, inode), None where there was none; and the
-host's mounts: a sandbox has them as they were when it was made, and would not see a later one."""
+Identities = tuple[tuple[int, int] | None, ...]
+"""Of each host path that the ground shows: (device, inode), None where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +33,29 @@ class Prepared:
     ground: Ground
     identities: Identities
     slot: int
+    user: tuple[int, int]
+    """The host's user and group that the program will be."""
     pid: int
     pidfd: int
     channel: socket.socket
     group: Group
+
+    def launch(self, plan: bytes, streams: tuple[int, int, int], trees: Sources | None) -> None:
+        """Hand over the plan, the three standard streams, and what root has opened; closes `trees`.
+
+        Raises OSError when its init is gone.
+        """
+        names, opened = trees.listed() if trees is not None else (None, [])
+        try:
+            with document(plan) as memory:
+                message.send(
+                    self.channel,
+                    {"kind": "launch", "trees": names},
+                    [memory, *streams, *opened],
+                )
+        finally:
+            if trees is not None:
+                trees.close()
 
     def is_alive(self) -> bool:
         """Tell whether its init still waits: somebody may have killed it meanwhile. pidfd_open(2)."""
@@ -81,6 +99,7 @@ class Nursery:
         self._expected: Ground | None = None
         self._hurry = asyncio.Event()
         self._closed = False
+        self._mounts = MountWatch()
 
     async def take(self, ground: Ground) -> Prepared:
         """Give a sandbox on `ground`, made ahead if there is one that is neither stale nor dead."""
@@ -89,10 +108,12 @@ class Nursery:
             self._hurry.set()
             await self._task
         identities = _identities(ground)
+        # A sandbox has the host's mounts as they were when it was made, and would not see a later one.
+        moved = self._mounts.have_changed()
         fitting = [
             p
             for p in self._ready
-            if (p.ground, p.identities) == (ground, identities) and p.is_alive()
+            if not moved and (p.ground, p.identities) == (ground, identities) and p.is_alive()
         ]
         for stale in [p for p in self._ready if p not in fitting]:
             self._drop(stale)
@@ -108,6 +129,11 @@ class Nursery:
             self._hurry.clear()
             self._task = asyncio.create_task(self._fill(ground))
 
+    def give_up(self, prepared: Prepared) -> None:
+        """End a sandbox that was taken and never became a process."""
+        prepared.discard()
+        self.free(prepared.slot)
+
     def free(self, slot: int) -> None:
         """Take back the host user of a sandbox that is gone, with all that ran as it."""
         self._slots.discard(slot)
@@ -121,6 +147,7 @@ class Nursery:
             await self._task  # never cancelled: what it has asked for must be here to be ended
         for prepared in list(self._ready):
             self._drop(prepared)
+        self._mounts.close()
 
     async def _fill(self, ground: Ground) -> None:
         with contextlib.suppress(TimeoutError):
@@ -136,8 +163,7 @@ class Nursery:
 
     def _drop(self, prepared: Prepared) -> None:
         self._ready.remove(prepared)
-        prepared.discard()
-        self.free(prepared.slot)
+        self.give_up(prepared)
 
     async def _prepare(self, ground: Ground) -> Prepared:
         slot = next(n for n in range(len(self._slots) + 1) if n not in self._slots)
@@ -146,12 +172,12 @@ class Nursery:
         group = self._groups().create()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            uid, gid = _user(slot)
-            document = encode_ground(
-                ground, host_uid=uid, host_gid=gid, procs_files=group.procs_files
+            user = _user(slot)
+            words = encode_ground(
+                ground, host_uid=user[0], host_gid=user[1], procs_files=group.procs_files
             )
             with theirs:
-                pid, pidfd = await self._launcher.prepare(document, theirs.fileno())
+                pid, pidfd = await self._launcher.prepare(words, theirs.fileno())
         except BaseException:
             ours.close()
             group.kill()
@@ -163,11 +189,29 @@ class Nursery:
             ground=ground,
             identities=identities,
             slot=slot,
+            user=user,
             pid=pid,
             pidfd=pidfd,
             channel=ours,
             group=group,
         )
+
+
+class MountWatch:
+    """Tells whether the host's mounts changed since it was last asked. proc_pid_mounts(5)."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._file, select.POLLPRI)
+
+    def have_changed(self) -> bool:
+        """Ask; the first question is answered from the time of the making on."""
+        return bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        """Stop watching."""
+        os.close(self._file)
 
 
 def _user(slot: int) -> tuple[int, int]:
@@ -187,4 +231,4 @@ def _identities(ground: Ground) -> Identities:
             found.append(None)
         else:
             found.append((status.st_dev, status.st_ino))
-    return tuple(found), Path("/proc/self/mountinfo").read_bytes()
+    return tuple(found)

@@ -10,9 +10,10 @@ from cloche.platforms.linux.prepared import Nursery, Prepared
 from cloche.platforms.linux.probe import probe_features
 from cloche.platforms.linux.process import LinuxProcess
 from cloche.platforms.linux.standing import standing_report
-from cloche.sandbox.codec import encode
+from cloche.platforms.linux.trees import open_trees
+from cloche.sandbox.codec import describe, encode
 from cloche.sandbox.errors import CannotConfine, SpawnFailed
-from cloche.sandbox.features import Features, Need, Support
+from cloche.sandbox.features import Feature, Features, Finding, Need, Support
 from cloche.sandbox.ground import divide
 from cloche.sandbox.layout import HostSystem
 from cloche.sandbox.mounts import MountOp
@@ -56,33 +57,46 @@ class LinuxPlatform:
         """See Platform."""
         ground, rest = divide(plan)
         prepared = await self._nursery.take(ground)
+        held = self._hold(plan, prepared)
         process = await self._launch(plan, rest, prepared)
         try:
             await process.start()
-            process.report = standing_report(process, prepared.group, plan)
-            _insist(process, plan)
+            process.report = standing_report(process, held, plan)
+            _insist(process.report.findings, plan)
         except BaseException:
             await asyncio.shield(process.close())
             raise
         self._nursery.expect(ground)
         return process
 
+    def _hold(self, plan: SandboxPlan, prepared: Prepared) -> tuple[Finding, ...]:
+        """Put the limits in force, and refuse before anything starts when a required one is not."""
+        try:
+            prepared.group.limit(plan.limits)
+            held = prepared.group.findings()
+            _insist(held, plan, among=frozenset(finding.feature for finding in held))
+        except BaseException as error:
+            self._nursery.give_up(prepared)
+            if isinstance(error, OSError):
+                raise SpawnFailed("cgroup", str(error)) from error
+            raise
+        return held
+
     async def _launch(
         self, plan: SandboxPlan, rest: tuple[MountOp, ...], prepared: Prepared
     ) -> LinuxProcess:
         inside, streams = _streams(feeds=plan.stdin)
         try:
-            prepared.group.limit(plan.limits)
-            await self._launcher.launch(prepared.pid, encode(plan, rest, landlock=True), inside)
+            trees = await open_trees(describe(rest), prepared.user, self._launcher)
+            prepared.launch(encode(plan, rest, landlock=True), inside, trees)
         except BaseException as error:
-            # When init is gone the launcher knows only that; why, init has told us itself.
-            words = prepared.find_last_words() if isinstance(error, SpawnFailed) else None
+            # When init is gone the socket tells only that; why, init has told us itself.
+            words = prepared.find_last_words() if isinstance(error, OSError) else None
             for descriptor in streams.values():
                 os.close(descriptor)
-            prepared.discard()
-            self._nursery.free(prepared.slot)
-            if words is not None:
-                raise words from error
+            self._nursery.give_up(prepared)
+            if isinstance(error, OSError):
+                raise words or SpawnFailed("launcher", str(error)) from error
             raise
         finally:
             for descriptor in inside:
@@ -124,13 +138,16 @@ def _streams(*, feeds: bool) -> tuple[tuple[int, int, int], dict[str, int]]:
     return (inside_in, inside_out, inside_err), ours
 
 
-def _insist(process: LinuxProcess, plan: SandboxPlan) -> None:
-    """Refuse a sandbox whose report lacks what the plan requires; it has not been let go on."""
+def _insist(
+    findings: tuple[Finding, ...], plan: SandboxPlan, among: frozenset[Feature] = frozenset(Feature)
+) -> None:
+    """Refuse a sandbox of which `findings` do not show what the plan requires `among` these."""
+    found = {finding.feature: finding for finding in findings}
     for feature, need in plan.needs.items():
-        if need is Need.REQUIRED and process.report.support(feature) is Support.NONE:
-            finding = next((f for f in process.report.findings if f.feature is feature), None)
-            raise CannotConfine(
-                feature.value,
-                finding.why if finding else "the launcher did not report it",
-                finding.mend if finding else "",
-            )
+        if need is not Need.REQUIRED or feature not in among:
+            continue
+        finding = found.get(feature)
+        if finding is None:
+            raise CannotConfine(feature.value, "the launcher did not report it")
+        if finding.support is Support.NONE:
+            raise CannotConfine(feature.value, finding.why, finding.mend)

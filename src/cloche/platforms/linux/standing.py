@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from cloche.platforms.linux.cgroup import Group
 from cloche.platforms.linux.process import LinuxProcess
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.plan import SandboxPlan
@@ -29,8 +28,10 @@ _LEVELS = {
 }
 
 
-def standing_report(process: LinuxProcess, group: Group, plan: SandboxPlan) -> EnforcementReport:
-    """Read back each barrier of a sandbox whose program is about to run, or runs."""
+def standing_report(
+    process: LinuxProcess, held: tuple[Finding, ...], plan: SandboxPlan
+) -> EnforcementReport:
+    """Read back each barrier of a sandbox whose program runs; `held` are those of its group."""
     pid = process.host_pid
     status = _status(pid)
     findings = [
@@ -40,7 +41,7 @@ def standing_report(process: LinuxProcess, group: Group, plan: SandboxPlan) -> E
         _identity(status),
         _landlock(int(process.facts.get("landlock", 0))),
         _network(str(process.facts.get("level", ""))),
-        *group.findings(),
+        *held,
         *_always(plan),
     ]
     return EnforcementReport(tuple(findings))
