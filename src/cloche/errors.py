@@ -72,6 +72,22 @@ class InvalidValue(ClocheError):
         self.name, self.value, self.accepted = name, value, accepted
 
 
+class SystemRefused(ClocheError):
+    """The operating system refused what a run needs, such as room on a disk; the project is as it was."""
+
+    code = "system-refused"
+    exit_status = 68
+    remedy = (
+        "Mend what the message names and run again; XDG_STATE_HOME and XDG_CACHE_HOME choose "
+        "other places for what Cloche keeps."
+    )
+
+    def __init__(self, doing: str, error: OSError) -> None:
+        self.where = "" if error.filename is None else f"{error.filename!r}: "
+        self.why = error.strerror or str(error)
+        super().__init__(f"{doing}: {self.where}{self.why}")
+
+
 def exit_statuses() -> dict[int, type[ClocheError]]:
     """Give the registry of all error classes imported so far, by exit status."""
     return {key: _REGISTRY[key] for key in sorted(k for k in _REGISTRY if isinstance(k, int))}

@@ -1,12 +1,16 @@
 """What the documents say is what the command does."""
 
 import argparse
+import importlib
+import pkgutil
 import re
 import subprocess
 
 from tests.structure.source import ROOT
 
+import cloche
 from cloche.cli.parser import make_parser
+from cloche.errors import exit_statuses
 
 REGISTRY = re.compile(  # host names of registries: learned at run time, never written down
     r"registry\.np"
@@ -65,3 +69,15 @@ def test_every_barrier_of_the_threat_model_names_tests_that_exist() -> None:
     assert len(named) >= 20
     for file, test in named:
         assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
+
+
+def test_every_exit_status_is_in_the_registry_and_no_other() -> None:
+    for found in pkgutil.walk_packages(cloche.__path__, "cloche."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+    text = (ROOT / "docs/exit-statuses.md").read_text()
+    rows = re.findall(r"^\| ([0-9]+) \| ([a-z-]+) \| (.+) \|$", text, re.MULTILINE)
+    assert rows == [
+        (str(status), error.code, (error.__doc__ or "").partition("\n")[0])
+        for status, error in exit_statuses().items()
+    ]

@@ -13,7 +13,7 @@ from cloche.assembly import Kernel
 from cloche.cli import inspect
 from cloche.cli.parser import make_parser
 from cloche.cli.show import Shower, make_shower
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, SystemRefused
 from cloche.kernel.context import KernelSettings, RunOptions, RunResult
 from cloche.kernel.project import Project
 from cloche.kernel.run import Run
@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read us has gone; the interpreter's own flush at exit would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        refused = SystemRefused(arguments.command, error)
+        _print_error(refused, as_json=arguments.json)
+        return refused.exit_status
 
 
 async def _dispatch(arguments: argparse.Namespace) -> int:

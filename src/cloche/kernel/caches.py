@@ -24,7 +24,8 @@ class Cache:
         """What steps see, as the lower layer of an overlay."""
         self._keys = self._root / "keys"
         for directory in (self.content, self._keys):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _typed(directory):
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def keys(self) -> frozenset[str]:
         """Give the keys of the fetches whose results are here."""
@@ -60,10 +61,11 @@ class Cache:
         target = self.content / name
         if entry.algorithm and target.exists():
             return False  # content under a digest never changes
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _typed(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._root / f"incoming-{os.getpid()}"
         digest = hashlib.new(entry.algorithm or "sha256")
-        with temporary.open("wb") as out:
+        with _typed(temporary), temporary.open("wb") as out:
             while block := os.read(source, _CHUNK):
                 digest.update(block)
                 out.write(block)
@@ -81,6 +83,17 @@ class Cache:
             yield
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _typed(path: Path) -> Iterator[None]:
+    """Make a refusal of the disk one of ours that names the place; nothing half-written stays."""
+    try:
+        yield
+    except OSError as error:
+        if path.is_file():
+            path.unlink()
+        raise CacheUnusable(str(path), error.strerror or str(error)) from error
 
 
 def _regular_files(root: Path) -> Iterator[tuple[int, str]]:

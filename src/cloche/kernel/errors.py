@@ -120,11 +120,14 @@ class OutputRefused(ClocheError):
 
 
 class CacheUnusable(ClocheError):
-    """A shared cache holds, or was offered, content that is not what its name says."""
+    """A shared cache cannot be kept, or holds or was offered content that is not what its name says."""
 
     code = "cache-unusable"
     exit_status = 112
-    remedy = "Remove the cache directory named in the message; it is filled again when needed."
+    remedy = (
+        "Set XDG_CACHE_HOME to a directory of your own that has room, or remove the cache named in "
+        "the message; it is filled again when needed."
+    )
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"cache {path}: {why}")

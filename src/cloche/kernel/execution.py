@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, SystemRefused
 from cloche.kernel.context import ExecutionContext, RunOptions, RunResult
 from cloche.kernel.errors import StepFailed
 from cloche.kernel.screening import screen_rules
@@ -69,7 +69,7 @@ async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
         )
     )
     try:
-        result = await _transact(work, terms, stream, began)
+        result = await _typed(_transact(work, terms, stream, began), work, terms)
     except ClocheError as error:
         stream.emit(
             RunFinished(
@@ -89,6 +89,15 @@ async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
     return result
 
 
+async def _typed(running: Awaitable[RunResult], work: Work, terms: Terms) -> RunResult:
+    """Give what `running` gives; a refusal of the system, such as a full disk, is an error of ours."""
+    try:
+        return await running
+    except OSError as error:
+        doing = f"{work.verb} on {terms.context.project_root}, state in {terms.state_home} or beside the project"
+        raise SystemRefused(doing, error) from error
+
+
 async def _transact(work: Work, terms: Terms, stream: EventStream, began: float) -> RunResult:
     workspace = await asyncio.to_thread(
         Workspace.open, terms.context.project_root, terms.state_home
@@ -102,7 +111,7 @@ async def _transact(work: Work, terms: Terms, stream: EventStream, began: float)
             committed = await _conclude(work, session, transaction, status)
         except BaseException:
             # Also on cancellation: what was not committed never happened.
-            with suppress(ClocheError):
+            with suppress(ClocheError, OSError):
                 await asyncio.shield(asyncio.to_thread(transaction.rollback))
             raise
     finally:

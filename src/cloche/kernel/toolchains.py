@@ -1,5 +1,6 @@
 """Finding the user's tools: by looking, never by running anything of a project."""
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -129,8 +130,10 @@ def _digest(program: Path, memory: Path) -> str:
     if key not in known:
         with program.open("rb") as file:
             known[key] = hashlib.file_digest(file, "sha256").hexdigest()
-        memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = memory.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(known))
-        temporary.replace(memory)
+        # Where nothing can be kept the digest is only made again the next time.
+        with contextlib.suppress(OSError):
+            memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = memory.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps(known))
+            temporary.replace(memory)
     return str(known[key])
