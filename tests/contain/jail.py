@@ -83,3 +83,5 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="cloche-contain-", ignore_cleanup_errors=True) as root:
         print(json.dumps(asyncio.run(run(json.loads(sys.argv[1]), Path(root)))))
+        # overlayfs leaves a directory of mode 0, which its owner could not list and so not remove.
+        (Path(root) / "tx/work/work").chmod(0o700)

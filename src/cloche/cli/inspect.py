@@ -3,11 +3,13 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from cloche.assembly import Kernel
 from cloche.errors import InvalidValue
+from cloche.kernel.errors import NoToolchain
 from cloche.kernel.project import Project
 from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
 from cloche.model.paths import JailPath
@@ -24,19 +26,39 @@ def safe(text: str) -> str:
 
 
 async def doctor(kernel: Kernel, *, as_json: bool) -> int:
-    """Say of each barrier what this machine gives, found out by doing."""
+    """Say of each barrier what this machine gives, found out by doing; its status is that of a run here."""
     features = await kernel.doctor()
+    rows = [(f.feature.value, f.support.value, f.why, f.mend) for f in features.findings]
+    refusal = kernel.find_refusal(features)
+    status = refusal.exit_status if refusal else 0
+    tools = kernel.toolchains()
     if as_json:
-        rows = [(f.feature.value, f.support.value, f.why, f.mend) for f in features.findings]
-        _say({"type": "doctor", "barriers": rows})
-        return 0
-    for found in features.findings:
-        print(f"  {found.support.value.upper():8} {found.feature.value:22} {safe(found.why)}")
-        if found.mend:
-            print(f"  {'':8} {'':22} mend: {safe(found.mend)}")
-    for tool in kernel.toolchains():
-        print(f"  {'FOUND':8} {tool.name} {tool.version}")
-    return 0
+        found = {tool.name: tool.version for tool in tools}
+        _say({"type": "doctor", "barriers": rows, "toolchains": found, "exit_status": status})
+        return status
+    for text in _table(rows):
+        print(text)
+    for tool in tools:
+        print(f"  {'FOUND':8} {tool.name:22} {tool.version}")
+    if not tools:
+        print(f"  {'NONE':8} {'toolchain':22} no usable node and npm")
+        print(f"  {'':8} {'':22} mend: {NoToolchain.remedy}")
+    if refusal is None:
+        print("\nAll that a run requires is here.")
+    else:
+        print(f"\nNothing can be run here: {refusal.feature} is required and missing.")
+    return status
+
+
+def _table(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
+    """Yield (barrier, support, why, mend) as lines; what one refusal took is explained once."""
+    before = ("", "")
+    for name, support, why, mend in rows:
+        repeated = (why, mend) == before and mend
+        yield f"  {support.upper():8} {name:22} {'as above' if repeated else safe(why)}"
+        if mend and not repeated:
+            yield f"  {'':8} {'':22} mend: {safe(mend)}"
+        before = (why, mend)
 
 
 async def scaffold(kernel: Kernel, arguments: argparse.Namespace) -> int:

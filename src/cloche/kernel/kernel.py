@@ -22,8 +22,11 @@ from cloche.policy.schema import Policy
 from cloche.runtimes.plain import PlainProvider
 from cloche.runtimes.provider import Detection, RuntimeProvider, Template
 from cloche.runtimes.toolchain import Toolchain
-from cloche.sandbox.features import Features
+from cloche.sandbox.errors import CannotConfine
+from cloche.sandbox.features import Features, Support
+from cloche.sandbox.planner import ALWAYS_REQUIRED
 from cloche.sandbox.platform import Platform
+from cloche.workspace.layout import find_state
 
 
 class Kernel:
@@ -52,7 +55,15 @@ class Kernel:
 
     async def doctor(self) -> Features:
         """Probe by doing what this machine can enforce."""
-        return await self._platform.probe()
+        return await self._platform.probe(self._state_home)
+
+    def find_refusal(self, features: Features) -> CannotConfine | None:
+        """Give the error that every run ends with where `features` is all there is, None when runs start."""
+        missing = [f for f in ALWAYS_REQUIRED if features.support(f) is Support.NONE]
+        if not missing:
+            return None
+        finding = features.finding(missing[0])
+        return CannotConfine(finding.feature.value, finding.why, finding.mend)
 
     def templates(self) -> tuple[Template, ...]:
         """Give every provider's templates."""
@@ -84,7 +95,7 @@ class Kernel:
         With `any_directory` a directory of no known runtime is accepted, for
         `run`. `context` holds the terms its runs follow (their root is `path`
         all the same); without one the policy alone decides. Raises NoRuntime,
-        NoToolchain.
+        NoToolchain, StateUnavailable, CacheUnusable.
         """
         root = Path(os.path.realpath(path))
         if not root.is_dir():
@@ -96,9 +107,10 @@ class Kernel:
         # A plain directory still gets the tools this user has, in PATH.
         needed = (provider,) if found else self._providers
         tools = await asyncio.to_thread(self._tools, *needed, strict=found is not None)
+        state = await asyncio.to_thread(find_state, root, self._state_home)
         machine = Machine(
             platform=self._platform,
-            features=await self._platform.probe(),
+            features=await self._platform.probe(state.parent),
             host=self._platform.host(),
             toolchains=tools,
             caches={p.runtime_id: Cache(self._cache_home, p.runtime_id) for p in needed}

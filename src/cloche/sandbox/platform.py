@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cloche.sandbox.features import Features
@@ -101,8 +102,11 @@ class Platform(Protocol):
         """Say how the host's root is laid out, for the planner."""
         ...
 
-    async def probe(self) -> Features:
-        """Find by doing what this machine can enforce. Cached for the life of the platform."""
+    async def probe(self, home: Path) -> Features:
+        """Find by doing what this machine can enforce for transactions kept below `home`.
+
+        Cached for the life of the platform, once for each file system.
+        """
         ...
 
     async def spawn(self, plan: SandboxPlan) -> SandboxedProcess:

@@ -97,6 +97,13 @@ def open_places(project: Path, state_home: Path) -> Places:
     raise StateUnavailable(str(state_home), "; ".join(tried))
 
 
+def find_state(project: Path, state_home: Path) -> Path:
+    """Give the state directory of a project, made if need be. Raises StateUnavailable."""
+    places = open_places(project, state_home)
+    places.close()
+    return places.state_path
+
+
 def _refuse_nesting(project: Path, state_home: Path) -> None:
     if project.parent == project:
         raise StateUnavailable(str(state_home), 'the project is "/"')

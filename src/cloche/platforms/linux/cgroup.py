@@ -19,7 +19,10 @@ from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
 
 _NAME = re.compile(r"cloche\.(?P<namespace>\d+)-(?P<pid>\d+)-(?P<start>\d+)-\d+")
-_MEND = "run under systemd with a delegated group, or as root, so that limits are the kernel's own"
+_MEND = (
+    "start it with systemd-run --user --scope --property=Delegate=yes, or as root, so that limits "
+    "are the kernel's own"
+)
 
 
 class Group(Protocol):
@@ -28,6 +31,8 @@ class Group(Protocol):
     procs_files: tuple[str, ...]
     poll_seconds: float
     """How long to wait between two calls of `exceeded`."""
+    counted_by: str
+    """Who found that a limit was exceeded, for the reader of the report."""
 
     def limit(self, limits: Limits) -> None:
         """Put `limits` in force. Raises OSError; `findings` reads them back."""

@@ -54,6 +54,7 @@ class GroupV1:
     """Limits in force on one directory in each controller."""
 
     poll_seconds = 0.25
+    counted_by = "as the control group counted"
 
     def __init__(self, roots: dict[str, Path], name: str) -> None:
         self._paths = {controller: root / name for controller, root in roots.items()}

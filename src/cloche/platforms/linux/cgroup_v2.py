@@ -57,6 +57,7 @@ class GroupV2:
     """Limits in force on one directory."""
 
     poll_seconds = 0.25
+    counted_by = "as the control group counted"
 
     def __init__(self, root: Path, name: str) -> None:
         self._path = root / name

@@ -1,19 +1,25 @@
 """What this machine can enforce, found by doing it, and who refused where it cannot."""
 
-import os
+import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cloche.model.limits import LIMIT_CLASSES
 from cloche.platforms.linux.cgroup import CgroupHome
+from cloche.platforms.linux.refusal import Refusal, read_circumstances, who_refused
+from cloche.sandbox.environ import TEMPORARY
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.features import Feature, Features, Finding, Support
 from cloche.sandbox.layout import HostSystem, system_mounts
 from cloche.sandbox.mounts import Overlay, ordered
 from cloche.sandbox.plan import NetworkPlan, SandboxPlan
 from cloche.sandbox.platform import SandboxedProcess
+
+_STAGE = "probe-"
+_OLD_SECONDS = 600.0  # no probe takes as long
 
 Spawn = Callable[[SandboxPlan], Awaitable[SandboxedProcess]]
 
@@ -29,17 +35,50 @@ _DEPENDENT = (
 )
 
 
-async def probe_features(spawn: Spawn, cgroups: CgroupHome, host: HostSystem) -> Features:
+async def probe_features(
+    spawn: Spawn, cgroups: CgroupHome, host: HostSystem, home: Path
+) -> Features:
     """Put up one whole sandbox over a small overlay, delete a directory in it, and read the report.
 
     A probe that only asks versions would say yes where a container's filter
-    says no. When it fails, the layer that refused is named with its mend.
+    says no. When it fails, the layer that refused is named with its mend. The
+    overlay lies below `home`, since not every file system carries one.
     """
-    stage = Path(tempfile.mkdtemp(prefix="cloche-probe-"))
     try:
-        process = await spawn(_plan(stage, host))
+        stage = _make_stage(home)
+    except OSError as error:
+        why = f"nothing can be written at {home}: {error.strerror}"
+        mend = "make room there, or set XDG_STATE_HOME to a directory of your own"
+        return await _without_overlay(spawn, cgroups, host, Refusal(why=why, mend=mend))
+    try:
+        return await _try(spawn, cgroups, _plan(host, stage))
     except SpawnFailed as failure:
-        return Features((*_refused(failure), *cgroups.findings()))
+        refusal = who_refused(failure.call, failure.detail, read_circumstances())
+    finally:
+        _remove_stage(stage)
+    return await _without_overlay(spawn, cgroups, host, refusal)
+
+
+def _make_stage(home: Path) -> Path:
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in home.glob(f"{_STAGE}*"):  # of a probe that was killed
+        if time.time() - old.stat().st_mtime > _OLD_SECONDS:
+            _remove_stage(old)
+    stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=home))
+    for name in ("lower/old", "upper", "work"):
+        (stage / name).mkdir(parents=True)
+    return stage
+
+
+def _remove_stage(stage: Path) -> None:
+    # overlayfs leaves a directory of mode 0 in its work directory, which its owner cannot list.
+    with contextlib.suppress(OSError):
+        (stage / "work/work").chmod(0o700)
+    shutil.rmtree(stage, ignore_errors=True)
+
+
+async def _try(spawn: Spawn, cgroups: CgroupHome, plan: SandboxPlan) -> Features:
+    process = await spawn(plan)
     try:
         while await process.read_output() is not None:
             pass
@@ -49,32 +88,50 @@ async def probe_features(spawn: Spawn, cgroups: CgroupHome, host: HostSystem) ->
         for each in process.sockets.values():
             each.close()
         await process.close()
-        shutil.rmtree(stage, ignore_errors=True)
-    findings = [f for f in report.findings if f.feature is not Feature.OVERLAY]
-    findings.append(_overlay(ended.status))
-    held = {finding.feature: finding for finding in cgroups.findings()}
-    return Features(tuple(held.get(f.feature, f) for f in findings))
+    held = {finding.feature: finding for finding in (*cgroups.findings(), _overlay(ended.status))}
+    return Features(tuple(held.get(f.feature, f) for f in report.findings))
 
 
-def _plan(stage: Path, host: HostSystem) -> SandboxPlan:
-    limits = LIMIT_CLASSES["tool"]
-    for name in ("lower/old", "upper", "work"):
-        (stage / name).mkdir(parents=True)
-    overlay = Overlay(
-        lowers=(str(stage / "lower"),),
-        upper=str(stage / "upper"),
-        work=str(stage / "work"),
-        target="/project",
+async def _without_overlay(
+    spawn: Spawn, cgroups: CgroupHome, host: HostSystem, refusal: Refusal
+) -> Features:
+    """Probe what else stands: what refused the overlay need not refuse more."""
+    overlay = Finding(
+        feature=Feature.OVERLAY, support=Support.NONE, why=refusal.why, mend=refusal.mend
     )
-    mounts = (*system_mounts(host, memory_bytes=limits.memory_bytes, trust_roots=False), overlay)
+    try:
+        found = (await _try(spawn, cgroups, _plan(host, None))).findings
+    except SpawnFailed as failure:
+        refused = who_refused(failure.call, failure.detail, read_circumstances())
+        missing = tuple(
+            Finding(feature=feature, support=Support.NONE, why=refused.why, mend=refused.mend)
+            for feature in _DEPENDENT
+        )
+        return Features((*missing, overlay, *cgroups.findings()))
+    return Features(tuple(overlay if f.feature is Feature.OVERLAY else f for f in found))
+
+
+def _plan(host: HostSystem, stage: Path | None) -> SandboxPlan:
+    limits = LIMIT_CLASSES["tool"]
+    mounts = system_mounts(host, memory_bytes=limits.memory_bytes, trust_roots=False)
+    if stage is not None:
+        overlay = Overlay(
+            lowers=(str(stage / "lower"),),
+            upper=str(stage / "upper"),
+            work=str(stage / "work"),
+            target="/project",
+        )
+        mounts = (*mounts, overlay)
+    # Without userxattr the mount succeeds and the removal fails: only doing it tells.
+    deed = "rmdir old && mkdir old && : > new && rmdir old" if stage else ":"
+    place = "/project" if stage else TEMPORARY
     return SandboxPlan(
         step="probe",
-        # Without userxattr the mount succeeds and the removal fails: only doing it tells.
-        argv=("/bin/sh", "-c", "rmdir old && mkdir old && : > new && rmdir old"),
+        argv=("/bin/sh", "-c", deed),
         env={"PATH": "/usr/bin:/bin"},
-        cwd="/project",
+        cwd=place,
         mounts=ordered(mounts),
-        writable=("/project",),
+        writable=(place,),
         limits=limits,
         network=NetworkPlan(),
     )
@@ -90,52 +147,3 @@ def _overlay(status: int) -> Finding:
         why="an overlay mounts, but deleting in it fails",
         mend="use Linux 5.11 or newer, and keep state and temporary files off overlayfs",
     )
-
-
-def _refused(failure: SpawnFailed) -> tuple[Finding, ...]:
-    why, mend = who_refused(failure.call, failure.detail)
-    return tuple(
-        Finding(feature=feature, support=Support.NONE, why=why, mend=mend)
-        for feature in (*_DEPENDENT, Feature.OVERLAY)
-    )
-
-
-def who_refused(call: str, detail: str) -> tuple[str, str]:
-    """Give (which layer refused a system call, how to mend it) as well as can be told."""
-    text = f"{call}: {detail}"
-    for path, refuses, name in (
-        ("/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces"),
-        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone"),
-    ):
-        if _read(path) == refuses and os.geteuid() != 0:
-            wanted = "15000" if refuses == "0" and "max" in name else "1"
-            return (
-                f"{name} = {refuses} forbids user namespaces ({text})",
-                f"sysctl -w {name}={wanted}",
-            )
-    apparmor = "kernel.apparmor_restrict_unprivileged_userns"
-    if _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" and os.geteuid() != 0:
-        return (
-            f"AppArmor restricts user namespaces ({text})",
-            f"sysctl -w {apparmor}=0, or load a profile",
-        )
-    if _seccomp_mode() == "2":
-        return (
-            f"a seccomp filter around this process, such as a container's default, refuses ({text})",
-            "start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined",
-        )
-    return f"the kernel refused {text}", "use Linux 5.12 or newer with namespaces and overlayfs"
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
-
-
-def _seccomp_mode() -> str:
-    for line in _read("/proc/self/status").splitlines():
-        if line.startswith("Seccomp:"):
-            return line.split()[1]
-    return ""

@@ -176,10 +176,10 @@ class LinuxProcess:
                 self._breach(name, self._peak(name))
 
     def _peak(self, limit: str) -> str:
-        usage = self.usage()
+        usage, counted = self.usage(), self._group.counted_by
         if limit == "memory_bytes":
-            return f"peak {usage.memory_peak_bytes} bytes"
-        return f"peak {usage.processes_peak}"
+            return f"peak {usage.memory_peak_bytes} bytes, {counted}"
+        return f"peak {usage.processes_peak}, {counted}"
 
     def _breach(self, limit: str, detail: str) -> None:
         if not self._limit:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 
 from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
 from cloche.platforms.linux.host import read_host_system
@@ -31,7 +32,7 @@ class LinuxPlatform:
     def __init__(self, ahead: int = 1) -> None:
         self._launcher = Launcher()
         self._cgroups: CgroupHome | None = None
-        self._features: Features | None = None
+        self._features: dict[int, Features] = {}
         self._probing = asyncio.Lock()
         self._nursery = Nursery(self._launcher, self._groups, ahead)
 
@@ -39,14 +40,15 @@ class LinuxPlatform:
         """See Platform."""
         return read_host_system()
 
-    async def probe(self) -> Features:
+    async def probe(self, home: Path) -> Features:
         """See Platform."""
         async with self._probing:
-            if self._features is None:
-                self._features = await probe_features(
-                    self.spawn, self._groups(), read_host_system()
+            key = _file_system(home)
+            if key not in self._features:
+                self._features[key] = await probe_features(
+                    self.spawn, self._groups(), read_host_system(), home
                 )
-        return self._features
+        return self._features[key]
 
     def _groups(self) -> CgroupHome:
         if self._cgroups is None:
@@ -117,6 +119,12 @@ class LinuxPlatform:
         await self._launcher.close()
         if self._cgroups is not None:
             self._cgroups.close()
+
+
+def _file_system(path: Path) -> int:
+    """Give the number of the file system that `path` is on, or will be when it is made."""
+    there = next(place for place in (path, *path.parents) if place.exists())
+    return there.stat().st_dev
 
 
 def _streams(*, feeds: bool) -> tuple[tuple[int, int, int], dict[str, int]]:

@@ -16,13 +16,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _QUICKEST, _SLOWEST = 0.02, 0.25
 _SHARE = 0.04  # of one processor that looking may cost
-_MEND = "run under systemd with a delegated group, or as root"
+_MEND = "start it with systemd-run --user --scope --property=Delegate=yes, or as root"
 
 
 class Watcher:
     """A Group made of looking."""
 
     procs_files: tuple[str, ...] = ()
+    counted_by = "as the watcher counted"
 
     def __init__(self) -> None:
         self._limits = LEAST_LIMITS
