@@ -16,6 +16,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 STAGE = HERE.parent / "build" / "demo"
 CLOCHE = [sys.executable, "-m", "cloche"]
+# docs/exit-statuses.md; a run that fails for another reason refused nothing.
+CHANGES_REFUSED, LINT_REFUSED, LIMIT_BREACHED = 96, 106, 114
 
 
 def main() -> int:
@@ -38,23 +40,23 @@ def honest() -> bool:
 def hostile_build() -> bool:
     """Install scripts and a build that attack: each attempt is refused, nothing is left."""
     title("2. A hostile application: install scripts and build attack the host")
-    return refused("hostile-app")
+    return refused("hostile-app", CHANGES_REFUSED)
 
 
 def hostile_lock() -> bool:
     """Try a lock file and an .npmrc that point elsewhere: refused before anything is fetched."""
     title("3. A hostile lock file and .npmrc")
-    return refused("hostile-lock")
+    return refused("hostile-lock", LINT_REFUSED)
 
 
 def hostile_memory() -> bool:
     """Try a build that takes all the memory there is: stopped at its limit, and named."""
     title("4. A build that takes memory without end")
-    return refused("hostile-memory")
+    return refused("hostile-memory", LIMIT_BREACHED)
 
 
-def refused(name: str) -> bool:
-    """Ship a copy of examples/NAME; true when it is refused and project and host are as before."""
+def refused(name: str, reason: int) -> bool:
+    """Ship a copy of examples/NAME; true when it is refused for `reason`, project and host as before."""
     project = STAGE / name
     shutil.copytree(HERE / name, project, symlinks=True)
     (project / ".git" / "hooks").mkdir(parents=True)
@@ -62,12 +64,14 @@ def refused(name: str) -> bool:
     status, output = run_watched("ship", "--log", str(project))
     same, untouched = digest(project) == before, host() == around
     left = [pid for pid in set(pids()) - processes if is_ours(pid)]
-    print(f"  refused: {'yes' if status else 'NO'} (exit status {status})")
+    said = "yes" if status == reason else f"NO, {reason} was to come"
+    print(f"  refused as it must be: {said} (exit status {status})")
     print(f"  attempts that succeeded: {output.count(': SUCCEEDED') or 'none'}")
     print(f"  project byte for byte as before: {'yes' if same else 'NO'}")
     print(f"  host as before: {'yes' if untouched else 'NO'}")
     print(f"  processes left behind: {left or 'none'}")
-    return bool(status) and ": SUCCEEDED" not in output and same and untouched and not left
+    held = status == reason and ": SUCCEEDED" not in output
+    return held and same and untouched and not left
 
 
 def run(*arguments: str) -> int:
