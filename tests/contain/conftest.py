@@ -2,16 +2,19 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-JAIL = Path(__file__).with_name("jail.py")
+HERE = Path(__file__).parent
+SOURCE = HERE.parents[1] / "src"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 Sandbox = Callable[..., SimpleNamespace]
 
@@ -26,29 +29,47 @@ def identity(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def public() -> Iterator[Path]:
+    """A copy of source and jar that an ordinary user may read, wherever root keeps this clone.
+
+    Not pytest's own temporary directory, which is private.
+    """
+    with tempfile.TemporaryDirectory(prefix="cloche-public-") as name:
+        copy = Path(name)
+        copy.chmod(0o755)
+        shutil.copytree(SOURCE, copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(HERE / "jail.py", copy / "jail.py")
+        yield copy
+
+
 @pytest.fixture
-def prefix(identity: str) -> tuple[str, ...]:
-    """What goes before a command so that `identity` runs it."""
+def start(identity: str, request: pytest.FixtureRequest) -> tuple[tuple[str, ...], str]:
+    """How `identity` starts the jar: (the command, where its source lies)."""
+    changed = os.environ.get("CLOCHE_TEST_SOURCE", "")  # a copy with one barrier removed
     if identity == "root" or os.geteuid() != 0:
-        return ()
-    if not os.access(sys.executable, os.X_OK) or _is_private(Path(sys.executable)):
-        pytest.skip("the interpreter lies in a private home that an ordinary user cannot enter")
-    return NOBODY
+        return (sys.executable, str(HERE / "jail.py")), changed
+    # The jar takes the standard library alone, so the interpreter below any .venv will do.
+    python = os.path.realpath(sys.executable)
+    if _is_private(Path(python)):
+        pytest.skip("user-namespace of an ordinary user: none may enter the home of this Python")
+    public: Path = request.getfixturevalue("public")
+    return (*NOBODY, python, str(public / "jail.py")), changed or str(public / "src")
 
 
 def _is_private(path: Path) -> bool:
-    real = Path(os.path.realpath(path))
-    return any(not parent.stat().st_mode & 0o001 for parent in (*path.parents, *real.parents))
+    return any(not parent.stat().st_mode & 0o001 for parent in path.parents)
 
 
 @pytest.fixture
-def sandbox(prefix: tuple[str, ...]) -> Sandbox:
+def sandbox(start: tuple[tuple[str, ...], str]) -> Sandbox:
     """Run a command inside: sandbox("sh", "-c", "...", limits={...}, files={...})."""
+    command, source = start
 
     def run(*argv: str, **options: Any) -> SimpleNamespace:
         request = json.dumps({"argv": argv, **options})
         done = subprocess.run(
-            [*prefix, sys.executable, str(JAIL), request],
+            [*command, request],
             capture_output=True,
             timeout=120,
             check=False,
@@ -56,8 +77,8 @@ def sandbox(prefix: tuple[str, ...]) -> Sandbox:
                 "PATH": "/usr/bin:/bin:/usr/sbin",
                 "HOME": "/nonexistent",
                 "CANARY": "from-outside",
-                # Where a test of the tests keeps a copy of the source with one barrier removed.
-                "PYTHONPATH": os.environ.get("CLOCHE_TEST_SOURCE", ""),
+                "PYTHONPATH": source,
+                "PYTHONDONTWRITEBYTECODE": "1",
             },
         )
         assert done.returncode == 0, done.stderr.decode()

@@ -111,5 +111,7 @@ def test_cannot_take_more_of_the_processor(python: Run, identity: str) -> None:
         limits={"cpu_percent": 20},
     )
     if done.report["cpu-limit"] != "full" and (identity == "ordinary" or not find_roots()):
-        pytest.skip("no control group for the processor can be made by this user on this machine")
+        pytest.skip(
+            "cpu-limit: this user can make no control group for the processor on this machine"
+        )
     assert float(done.stdout) < 1.6  # of three seconds: a fifth, and what a busy machine adds

@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
+import cloche_launch
+from cloche.platforms.linux.cgroup import Owner
+
 CLOCHE = (sys.executable, "-m", "cloche")
+LAUNCHER = os.fsencode(Path(cloche_launch.__path__[0]))
+OURSELVES = Owner.read(os.getpid())
 OUTPUTS = {"artifacts", "dist", "node_modules", "tsconfig.tsbuildinfo"}
 
 
@@ -39,30 +44,24 @@ def sources(project: Path) -> dict[str, str]:
     }
 
 
-def remains() -> set[str]:
-    """Give what jars left on the host: processes, mounts and groups of kernels that are dead."""
+def remains(started: set[int]) -> set[str]:
+    """Give what a jar would leave on the host: processes, mounts and groups of what we started.
+
+    Others may use Cloche on this machine meanwhile: what is theirs is no remains of ours.
+    """
     found = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if is_launcher(pid) and kernel_of(pid) == "1":
+            if LAUNCHER in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.add(f"process {pid}")
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     found |= {line.split()[4] for line in mounts if "cloche" in line.split()[4]}
     for root, names, _ in os.walk("/sys/fs/cgroup"):
-        ours = [name for name in names if name.startswith("cloche.")]
-        found |= {f"{root}/{n}" for n in ours if not os.path.exists(f"/proc/{n.split('-')[1]}")}
+        for name in names:
+            owner = Owner.find_in(name)
+            if owner and owner.pid in started and owner.namespace == OURSELVES.namespace:
+                found.add(f"{root}/{name}")
     return found
-
-
-def is_launcher(pid: str) -> bool:
-    return b"cloche_launch" in Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def kernel_of(pid: str) -> str:
-    """Give the first ancestor that is no part of a launcher: a kernel, or 1 for an orphan."""
-    while is_launcher(pid):
-        pid = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-    return pid
 
 
 @pytest.mark.registry
@@ -74,11 +73,13 @@ def test_the_project_is_before_or_after_and_nothing_is_left(tmp_path: Path) -> N
     finish(tmp_path, "ship", str(project))
     whole = time.monotonic() - began
     finish(tmp_path, "undo", str(project))
-    there_before = remains()
+    started: set[int] = set()
+    there_before = remains(started)
     chance = random.Random(4)
     ends = set()
     for number in range(10):
         process = cloche(tmp_path, "ship", str(project))
+        started.add(process.pid)
         time.sleep(whole * (number + chance.random()) / 10)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -90,7 +91,7 @@ def test_the_project_is_before_or_after_and_nothing_is_left(tmp_path: Path) -> N
         if made:
             finish(tmp_path, "undo", str(project))
         until = time.monotonic() + 10
-        while (left := remains() - there_before) and time.monotonic() < until:
+        while (left := remains(started) - there_before) and time.monotonic() < until:
             time.sleep(0.1)
         assert not left
     stray = list((tmp_path / "state").rglob("tx-*"))
