@@ -32,15 +32,15 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
         os.chdir(plan.cwd)
         abi = ruleset.restrict(plan.writable) if plan.landlock else 0  # (11)
         environment = {os.fsencode(k): os.fsencode(v) for k, v in plan.env.items()}
+        name = "execve"
         program = _find(plan.argv[0], plan.env.get("PATH", ""))
         _tell(report, {"kind": "confined", "landlock": abi})
         _await(orders, "go")
         close_all_but_streams_and(report)  # (14)
-        name = "execve"
         os.execve(program, plan.argv, environment)  # (15) nothing of ours is in its environment
     except (OSError, PlanRefused) as error:
         call = getattr(error, "call", name)
-        detail = f"{what}: {error}" if call in ("execve", "payload") else str(error)
+        detail = f"{what}: {getattr(error, 'strerror', error)}" if call == "execve" else str(error)
         _tell(report, {"kind": "failed", "call": call, "detail": detail})
     finally:
         os._exit(127)

@@ -16,7 +16,7 @@ class CannotPlan(ClocheError):
 
     code = "cannot-plan"
     exit_status = 105
-    remedy = "Mend the named file; `cloche explain` is not needed, the message says what is wrong."
+    remedy = "Mend what the message names."
 
     def __init__(self, what: str, why: str, mend: str = "") -> None:
         super().__init__(f"{what}: {why}{f' ({mend})' if mend else ''}")

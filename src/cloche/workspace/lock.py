@@ -1,5 +1,6 @@
 """One writer a project: a lock that dies with its holder."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -34,7 +35,10 @@ class WriterLock:
             raise
         self._descriptor = descriptor
         try:
-            effects.overwrite(descriptor, f"{os.getpid()} {_started('self')}\n".encode())
+            # The holder's name is for people. The lock holds without it, and recovery must work
+            # on a full disk.
+            with contextlib.suppress(OSError):
+                effects.overwrite(descriptor, f"{os.getpid()} {_started('self')}\n".encode())
         except BaseException:
             self.release()
             raise

@@ -55,7 +55,7 @@ def entry_reasons(found: Difference, rules: ScreenRules, *, owner: int) -> tuple
         reasons.append(
             f"it has {found.upper.st_size} bytes, at most {rules.max_file_bytes} allowed"
         )
-    return tuple(f"{shown(found.path)}: {reason}" for reason in reasons)
+    return tuple(f"{shown(found.path) or '.'}: {reason}" for reason in reasons)
 
 
 def write_reasons(path: str, rules: ScreenRules) -> tuple[str, ...]:

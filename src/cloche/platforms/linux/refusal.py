@@ -49,7 +49,7 @@ def who_refused(call: str, detail: str, around: Circumstances) -> Refusal:
     if found is None:
         return Refusal(
             why=f"the kernel refused {text}",
-            mend="use Linux 5.12 or newer with namespaces and overlayfs",
+            mend="use Linux 5.12 or newer with namespaces and overlayfs, and no chroot",
         )
     return Refusal(why=f"{found.why} ({text})", mend=found.mend)
 
