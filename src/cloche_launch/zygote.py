@@ -61,7 +61,10 @@ class Zygote:
 
     def _answer(self) -> bool:
         """Do what the host asks next; False when it is gone."""
-        fields, descriptors = message.receive(self._host)
+        try:
+            fields, descriptors = message.receive(self._host)
+        except ConnectionError:
+            return False
         if fields is None:
             return False
         given: list[int] = []
@@ -81,7 +84,7 @@ class Zygote:
                 os.close(descriptor)
         try:
             message.send(self._host, reply, given)
-        except (BrokenPipeError, ConnectionResetError):
+        except ConnectionError:
             return False  # it died while it waited
         return True
 

@@ -103,7 +103,10 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
 async def _follow(run: Run, shower: Shower) -> RunResult:
     """Show a run to its end; an interrupt cancels it and waits until nothing of it is left."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means to go on
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, run.cancel)
     try:
         with contextlib.closing(shower):
@@ -111,7 +114,7 @@ async def _follow(run: Run, shower: Shower) -> RunResult:
                 shower.show(event)
         return await run
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cloche.errors import ClocheError, SystemRefused
 from cloche.kernel.context import ExecutionContext, RunOptions, RunResult
+from cloche.kernel.ends import in_thread, past_return
 from cloche.kernel.errors import StepFailed
 from cloche.kernel.screening import screen_rules
 from cloche.kernel.session import Machine, Session
@@ -99,12 +100,10 @@ async def _typed(running: Awaitable[RunResult], work: Work, terms: Terms) -> Run
 
 
 async def _transact(work: Work, terms: Terms, stream: EventStream, began: float) -> RunResult:
-    workspace = await asyncio.to_thread(
-        Workspace.open, terms.context.project_root, terms.state_home
-    )
+    workspace = await in_thread(Workspace.open, terms.context.project_root, terms.state_home)
     try:
         owned = terms.provider.destroy(_NoFiles())
-        transaction = await asyncio.to_thread(workspace.begin, owned=owned)
+        transaction = await in_thread(workspace.begin, owned=owned)
         try:
             session = _session(work, terms, transaction, stream)
             made, status = await _body(work, session)
@@ -112,10 +111,10 @@ async def _transact(work: Work, terms: Terms, stream: EventStream, began: float)
         except BaseException:
             # Also on cancellation: what was not committed never happened.
             with suppress(ClocheError, OSError):
-                await asyncio.shield(asyncio.to_thread(transaction.rollback))
+                await in_thread(transaction.rollback)
             raise
     finally:
-        await asyncio.shield(asyncio.to_thread(workspace.close))
+        await past_return(workspace.close)  # what was committed before an interrupt stays said
     return RunResult(
         verb=work.verb,
         outcome="ok" if status == 0 else "failed",
@@ -143,10 +142,10 @@ async def _conclude(
 ) -> ChangesCommitted | None:
     wanted = work.commits and not work.options.discard and (status == 0 or work.options.keep)
     if not wanted:
-        await asyncio.to_thread(transaction.rollback)
+        await in_thread(transaction.rollback)
         return None
     try:
-        done = await asyncio.to_thread(transaction.commit, screen_rules(session))
+        done = await past_return(transaction.commit, screen_rules(session))
     except ChangesRefused as refusal:
         for reason in refusal.reasons:
             session.note(Denied(step="commit", rule="commit", tried=reason, remedy=refusal.remedy))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cloche.kernel.caches import Cache
 from cloche.kernel.context import ExecutionContext, ScaffoldResult
+from cloche.kernel.ends import past_return
 from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
 from cloche.kernel.execution import Terms
 from cloche.kernel.project import Project
@@ -80,7 +81,7 @@ class Kernel:
             self._providers[0],
         )
         files = provider.scaffold(template, name)
-        await asyncio.to_thread(_write_whole, directory, files)
+        await past_return(_write_whole, directory, files)
         return ScaffoldResult(path=directory, files=len(files))
 
     async def project(

@@ -1,6 +1,5 @@
 """From a built tree to a package in the transaction, and the proof that the package lives."""
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from cloche.artifact.bom import bill_of_materials
 from cloche.artifact.package import write_package
 from cloche.artifact.read import extract_package, verify_package
+from cloche.kernel.ends import in_thread
 from cloche.kernel.errors import OutputRefused
 from cloche.kernel.service import serve
 from cloche.kernel.session import Session
@@ -71,10 +71,10 @@ async def prove_package(plan: Plan, session: Session) -> None:
     copy = session.transaction.scratch(f"proof-{session.steps_run}")
     package = copy / path.name
     extracted = copy / "content"
-    await asyncio.to_thread(_copy_out, session, path, package)
-    await asyncio.to_thread(verify_package, package)
+    await in_thread(_copy_out, session, path, package)
+    await in_thread(verify_package, package)
     extracted.mkdir()
-    await asyncio.to_thread(extract_package, package, extracted)
+    await in_thread(extract_package, package, extracted)
     if spec.serve is None:
         session.emit(Note(text="every digest of the package holds; it serves nothing to try"))
         return

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from cloche.egress.egress import Egress
+from cloche.kernel.ends import in_thread, to_its_end
 from cloche.kernel.errors import LimitBreached, StepDenied, StepFailed
 from cloche.kernel.gate import gate
 from cloche.kernel.invariants import check_plan
@@ -80,7 +81,7 @@ async def run_step(step: Step, plan: Plan, session: Session, *, by_person: bool 
     # (6) What it leaves is looked at only when nothing of it runs any more.
     outcome, why = _judge(step, ended)
     if outcome == "ok":
-        await asyncio.to_thread(take_outputs, step, running.places, session)
+        await in_thread(take_outputs, step, running.places, session)
     session.emit(StepFinished(step=step.id, outcome=outcome, exit_status=ended.status, why=why))
     if outcome == "limit":
         ceiling = getattr(running.grant.limits, ended.limit, 0)
@@ -102,7 +103,7 @@ async def start_step(
     grant = _granted(  # (1) policy and capability agree, every reason kept
         step, session, by_person=by_person
     )
-    places = await asyncio.to_thread(  # (2) real places for what the step refers to
+    places = await in_thread(  # (2) real places for what the step refers to
         find_places,
         step,
         plan,
@@ -136,8 +137,8 @@ async def start_step(
         await egress.start()
         yield Running(step=step, grant=grant, places=places, process=process, egress=egress)
     finally:
-        # Shielded: a cancelled run must still leave no process, socket or mount behind.
-        await asyncio.shield(_end(step, process, egress, session))
+        # A cancelled run must still leave no process, socket or mount behind.
+        await to_its_end(_end(step, process, egress, session))
 
 
 def _granted(step: Step, session: Session, *, by_person: bool) -> Grant:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from cloche.egress.preview import Preview
+from cloche.kernel.ends import to_its_end
 from cloche.kernel.errors import InvariantBroken, NotReady
 from cloche.kernel.pipeline import Running, start_step
 from cloche.kernel.session import Session
@@ -48,7 +49,7 @@ async def serve(
             ended.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
-            await asyncio.shield(preview.close())
+            await to_its_end(preview.close())
 
 
 async def _drain(running: Running, session: Session) -> None:

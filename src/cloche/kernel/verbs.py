@@ -1,9 +1,9 @@
 """The verbs as sequences of steps. `ship` is four of them in one transaction."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from cloche.kernel.discovery import learn_registry
+from cloche.kernel.ends import in_thread
 from cloche.kernel.errors import InvariantBroken
 from cloche.kernel.packaging import make_package, prove_package
 from cloche.kernel.pipeline import run_plan
@@ -40,7 +40,7 @@ async def package(session: Session) -> ArtifactMade:
     """Write the package into the transaction."""
     plan = session.provider.package(session.view(), session.facts())
     await run_plan(plan, session)
-    return await asyncio.to_thread(make_package, plan, session)
+    return await in_thread(make_package, plan, session)
 
 
 async def validate(session: Session) -> None:
