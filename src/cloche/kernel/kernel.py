@@ -107,7 +107,9 @@ class Kernel:
         provider, detection = found or (PlainProvider(), None)
         # A plain directory still gets the tools this user has, in PATH.
         needed = (provider,) if found else self._providers
-        tools = await asyncio.to_thread(self._tools, *needed, strict=found is not None)
+        tools = await asyncio.to_thread(
+            self._tools, *needed, strict=found is not None, project=root
+        )
         state = await asyncio.to_thread(find_state, root, self._state_home)
         machine = Machine(
             platform=self._platform,
@@ -133,12 +135,17 @@ class Kernel:
         found = [(p, d) for p in self._providers if (d := p.detect(view)) is not None]
         return max(found, key=lambda pair: pair[1].confidence, default=None)
 
-    def _tools(self, *providers: RuntimeProvider, strict: bool = False) -> dict[str, Toolchain]:
+    def _tools(
+        self, *providers: RuntimeProvider, strict: bool = False, project: Path | None = None
+    ) -> dict[str, Toolchain]:
         tools: dict[str, Toolchain] = {}
         for provider in providers:
             try:
                 tools |= find_toolchains(
-                    provider.toolchains, self._environment, self._cache_home / "digests.json"
+                    provider.toolchains,
+                    self._environment,
+                    self._cache_home / "digests.json",
+                    project=project,
                 )
             except NoToolchain:
                 if strict:

@@ -17,17 +17,22 @@ _VERSION_HEADER = re.compile(rb"#define NODE_(MAJOR|MINOR|PATCH)_VERSION (\d+)")
 
 
 def find_toolchains(
-    needs: tuple[ToolchainNeed, ...], environment: Mapping[str, str], memory: Path
+    needs: tuple[ToolchainNeed, ...],
+    environment: Mapping[str, str],
+    memory: Path,
+    *,
+    project: Path | None = None,
 ) -> dict[str, Toolchain]:
     """Find what `needs` names: on the user's PATH first, then in the extra of this package.
 
-    `memory` is a file that remembers digests by inode, size and time, since
-    hashing a hundred megabytes at each start would be felt. Raises NoToolchain
-    naming what was found when nothing is new enough.
+    Nothing that lies in `project` is a tool of the user's. `memory` is a file
+    that remembers digests by inode, size and time, since hashing a hundred
+    megabytes at each start would be felt. Raises NoToolchain naming what was
+    found when nothing is new enough.
     """
     found: dict[str, Toolchain] = {}
     for need in needs:
-        candidates = list(_candidates(need.name, environment))
+        candidates = list(_candidates(need.name, environment, project))
         fit = next((c for c in candidates if _parse(c[1]) >= need.minimum), None)
         if fit is None:
             seen = ", ".join(f"{version} in {root}" for root, version in candidates) or "none"
@@ -56,7 +61,9 @@ def _parse(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
-def _candidates(name: str, environment: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
+def _candidates(
+    name: str, environment: Mapping[str, str], project: Path | None
+) -> Iterator[tuple[Path, str]]:
     """Yield (root, version) of each tool called `name`, best place first."""
     for directory in environment.get("PATH", "").split(":"):
         program = Path(directory) / name
@@ -64,9 +71,24 @@ def _candidates(name: str, environment: Mapping[str, str]) -> Iterator[tuple[Pat
             continue
         real = Path(os.path.realpath(program))
         root = _npm_root(real) if name == "npm" else _node_root(real)
-        if root is not None and (version := _version(name, root)):
+        if root is None or _is_a_projects(Path(directory), root, project):
+            continue
+        if version := _version(name, root):
             yield root, version
     yield from _embedded(name)
+
+
+def _is_a_projects(directory: Path, root: Path, project: Path | None) -> bool:
+    """Tell whether a tool came with some project rather than from the user.
+
+    Scripts of npm, npx and direnv put node_modules/.bin first in PATH. An npm
+    found there is the project's own code, and would meet the registry and the
+    user's credentials in a fetch step.
+    """
+    places = (directory, Path(os.path.realpath(directory)), root)
+    if any("node_modules" in place.parts for place in places[:2]):
+        return True
+    return project is not None and any(place.is_relative_to(project) for place in places)
 
 
 def _embedded(name: str) -> Iterator[tuple[Path, str]]:

@@ -77,3 +77,30 @@ def test_a_relative_directory_in_path_is_ignored(
     with pytest.raises(NoToolchain) as caught:
         find_toolchains((need,), {"PATH": "n/bin"}, tmp_path / "memory")
     assert "22.1.2" not in str(caught.value)
+
+
+def test_a_tool_that_came_with_a_project_is_not_the_users(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    planted = prefix(project / "tools", 24, "99.0.0")
+    installed = project / "node_modules/.bin"
+    installed.mkdir(parents=True)
+    (installed / "npm").symlink_to(planted / "lib/node_modules/npm/bin/npm-cli.js")
+    own = prefix(tmp_path / "own", 22, "11.4.0")
+    path = f"{installed}:{planted}/bin:{own}/bin"
+
+    tools = find_toolchains((NODE, NPM), {"PATH": path}, tmp_path / "memory", project=project)
+
+    assert tools["npm"].host_root == str(own / "lib/node_modules/npm")
+    assert tools["node"].host_root == str(own)
+
+
+def test_what_npm_puts_into_path_is_passed_over_without_a_project_too(tmp_path: Path) -> None:
+    planted = prefix(tmp_path / "n", 24, "99.0.0")
+    installed = tmp_path / "above/node_modules/.bin"
+    installed.mkdir(parents=True)
+    (installed / "npm").symlink_to(planted / "lib/node_modules/npm/bin/npm-cli.js")
+    own = prefix(tmp_path / "own", 22, "11.4.0")
+
+    tools = find_toolchains((NPM,), {"PATH": f"{installed}:{own}/bin"}, tmp_path / "memory")
+
+    assert tools["npm"].version == "11.4.0"
