@@ -11,7 +11,6 @@ from cloche.kernel.context import KernelSettings
 from cloche.kernel.kernel import Kernel as KernelFace
 from cloche.platforms.select import select_platform
 from cloche.policy.load import load_default, load_policy
-from cloche.policy.schema import Policy
 from cloche.runtimes.provider import RuntimeProvider
 
 _SETTINGS = KernelSettings()
@@ -28,15 +27,17 @@ class Kernel(KernelFace):
         home = Path(environment.get("HOME") or os.path.expanduser("~"))
         settings = replace(settings, environment=environment)
         platform = select_platform()
+        policy_file = _policy_file(settings, home)
         kernel = Kernel(
             platform=platform,
             providers=_providers(),
-            policy=_policy(settings, home),
+            policy=load_default() if policy_file is None else load_policy(policy_file),
             state_home=settings.state_home
             or _home(environment.get("XDG_STATE_HOME"), home / ".local/state"),
             cache_home=settings.cache_home
             or _home(environment.get("XDG_CACHE_HOME"), home / ".cache"),
             environment=environment,
+            policy_file=policy_file,
         )
         try:
             yield kernel
@@ -53,12 +54,12 @@ def _home(given: str | None, usual: Path) -> Path:
     return base / "cloche"
 
 
-def _policy(settings: KernelSettings, home: Path) -> Policy:
+def _policy_file(settings: KernelSettings, home: Path) -> Path | None:
     if settings.policy is not None:
-        return load_policy(settings.policy)
+        return settings.policy
     config = _home(settings.environment.get("XDG_CONFIG_HOME"), home / ".config")
     users = config / "policy.yaml"
-    return load_policy(users) if users.is_file() else load_default()
+    return users if users.is_file() else None
 
 
 def _providers() -> tuple[RuntimeProvider, ...]:

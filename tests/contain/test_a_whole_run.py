@@ -19,16 +19,23 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def run(project: Path, *argv: str, policy: str = "") -> list[dict[str, object]]:
+def run(
+    project: Path,
+    *argv: str,
+    policy: str = "",
+    policy_file: Path | None = None,
+    python: str = sys.executable,
+) -> list[dict[str, object]]:
     """Run `argv` with the events of the run as the answer."""
     options = []
     if policy:
-        file = project.parent / "policy.yaml"
-        file.write_text(policy)
-        options = ["--policy", str(file)]
+        policy_file = project.parent / "policy.yaml"
+        policy_file.write_text(policy)
+    if policy_file is not None:
+        options = ["--policy", str(policy_file)]
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "cloche", "run", "--json", *options),
+            *(python, "-m", "cloche", "run", "--json", *options),
             *("--project", str(project), "--", *argv),
         ],
         capture_output=True,
@@ -84,4 +91,29 @@ def test_each_attempt_to_leave_is_refused_and_told(project: Path) -> None:
 def test_a_git_hook_is_not_committed(project: Path) -> None:
     events = run(project, "sh", "-c", "mkdir -p .git/hooks && echo evil > .git/hooks/pre-commit")
     assert not list(project.iterdir())
+    assert "commit" in rules(events)
+
+
+def test_cannot_change_what_cloche_itself_runs_from(project: Path) -> None:
+    (project / "venv").mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / "venv"], check=True)
+    site = next((project / "venv/lib").glob("python3*/site-packages"))
+    source = Path(__file__).resolve().parents[2] / "src"
+    others = next(path for path in sys.path if path.endswith("site-packages"))
+    (site / "here.pth").write_text(f"{source}\n{others}\n")
+    planted = f"{site.relative_to(project)}/evil.pth"
+
+    events = run(
+        project, "sh", "-c", f"echo import os > {planted}", python=str(project / "venv/bin/python")
+    )
+
+    assert not (project / planted).exists()
+    assert "commit" in rules(events)
+
+
+def test_cannot_change_the_policy_that_judges_it(project: Path) -> None:
+    policy = project / "rules.yaml"
+    policy.write_text(DEFAULT.read_text())
+    events = run(project, "sh", "-c", "mv rules.yaml old; echo > rules.yaml", policy_file=policy)
+    assert policy.read_text() == DEFAULT.read_text()
     assert "commit" in rules(events)

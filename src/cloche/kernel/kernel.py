@@ -14,6 +14,7 @@ from cloche.kernel.context import ExecutionContext, ScaffoldResult
 from cloche.kernel.ends import past_return
 from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
 from cloche.kernel.execution import Terms
+from cloche.kernel.own import find_own_places
 from cloche.kernel.project import Project
 from cloche.kernel.session import Machine
 from cloche.kernel.toolchains import find_toolchains
@@ -42,6 +43,7 @@ class Kernel:
         state_home: Path,
         cache_home: Path,
         environment: Mapping[str, str],
+        policy_file: Path | None = None,
     ) -> None:
         self._platform = platform
         self._providers = providers
@@ -49,6 +51,7 @@ class Kernel:
         self._state_home = state_home
         self._cache_home = cache_home
         self._environment = environment
+        self._own_places = find_own_places(policy_file, cache_home)
 
     async def close(self) -> None:
         """End the launcher; every sandbox dies with it."""
@@ -119,6 +122,7 @@ class Kernel:
             caches={p.runtime_id: Cache(self._cache_home, p.runtime_id) for p in needed}
             | {name: Cache(self._cache_home, name) for name in ("npm",)},
             environment=self._environment,
+            own_places=self._own_places,
             now=time.time,
         )
         terms = Terms(

@@ -1,6 +1,7 @@
 """Policy and capability over the whole diff: every change judged, every reason kept."""
 
 from cloche.capability.check import check
+from cloche.kernel.own import own_objections, own_places_in
 from cloche.kernel.session import Session
 from cloche.model.action import DeleteFile, WriteFile
 from cloche.model.paths import JailPath
@@ -13,12 +14,19 @@ from cloche.workspace.screen import ScreenRules
 def screen_rules(session: Session) -> ScreenRules:
     """Give the rules that a commit of this run must pass."""
     limits = session.policy.commit
+    own = own_places_in(session.context.project_root, session.machine.own_places)
     return ScreenRules(
         max_bytes=limits.max_bytes,
         max_file_bytes=limits.max_file_bytes,
         max_entries=limits.max_entries,
-        may_write=lambda path: _objections(session, WriteFile(path=path), path),
-        may_delete=lambda path: _objections(session, DeleteFile(path=path), path),
+        may_write=lambda path: (
+            *own_objections(path, own),
+            *_objections(session, WriteFile(path=path), path),
+        ),
+        may_delete=lambda path: (
+            *own_objections(path, own),
+            *_objections(session, DeleteFile(path=path), path),
+        ),
     )
 
 

@@ -33,6 +33,8 @@ class Machine:
     toolchains: Mapping[str, Toolchain]
     caches: Mapping[str, Cache]
     environment: Mapping[str, str]
+    own_places: tuple[Path, ...]
+    """What Cloche itself runs from and believes; see kernel.own."""
     now: Callable[[], float]
 
 
