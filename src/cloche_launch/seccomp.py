@@ -90,6 +90,7 @@ def _rules(program: bpf.Program, numbers: dict[str, int]) -> None:
     for name, rule in (
         ("clone", _clone),
         ("socket", _socket),
+        ("socketpair", _socketpair),
         ("ioctl", _ioctl),
         ("prctl", _prctl),
         ("personality", _personality),
@@ -138,6 +139,10 @@ def _socket(program: bpf.Program) -> None:
     program.answer(_EPERM)
     program.label("socket-yes")
     program.answer(RET_ALLOW)
+
+
+def _socketpair(program: bpf.Program) -> None:
+    _one_of(program, "socketpair", (profile.AF_UNIX,))
 
 
 def _ioctl(program: bpf.Program) -> None:

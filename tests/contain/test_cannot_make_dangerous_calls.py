@@ -38,6 +38,11 @@ REFUSED = {
     "personality": ("libc.personality(0x0400000)", "EPERM"),
     "a call that does not exist": ("libc.syscall(9999)", "ENOSYS"),
     "vsock": ("libc.socket(40, 1, 0)", "EPERM"),
+    "a pair of vsocks": ("libc.socketpair(40, 1, 0, (ctypes.c_int * 2)())", "EPERM"),
+    "a pair of a family that the kernel would load": (
+        "libc.socketpair(30, 1, 0, (ctypes.c_int * 2)())",
+        "EPERM",
+    ),
     "the crypto socket": ("libc.socket(38, 5, 0)", "EPERM"),
     "a raw socket": ("libc.socket(2, 3, 1)", "EPERM"),
     "a packet socket": ("libc.socket(17, 3, 0)", "EPERM"),
