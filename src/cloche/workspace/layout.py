@@ -39,7 +39,8 @@ RECORD = "record"
 RECORD_DONE = "undone"
 APPLIED = "applied"
 
-_BESIDE = ".cloche-state"
+BESIDE = ".cloche-state"
+"""The state directory's name where it lies beside the project: perhaps in another project."""
 _PRIVATE = 0o700
 
 
@@ -78,7 +79,7 @@ def open_places(project: Path, state_home: Path) -> Places:
         raise StateUnavailable(str(project), f"the project: {error.strerror}") from error
     digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:20]
     tried = []
-    for home in (state_home / "projects", project.parent / _BESIDE):
+    for home in (state_home / "projects", project.parent / BESIDE):
         try:
             state = _open_private(home / digest)
         except OSError as error:
@@ -109,7 +110,7 @@ def _refuse_nesting(project: Path, state_home: Path) -> None:
         raise StateUnavailable(str(state_home), 'the project is "/"')
     if state_home.is_relative_to(project):
         raise StateUnavailable(str(state_home), f"the project {str(project)!r} contains it")
-    for home in (state_home / "projects", project.parent / _BESIDE):
+    for home in (state_home / "projects", project.parent / BESIDE):
         if project.is_relative_to(home):
             raise StateUnavailable(str(state_home), f"it contains the project {str(project)!r}")
 

@@ -109,7 +109,7 @@ class Preparer:
 
     def _take(self, found: Difference) -> None:
         reasons = entry_reasons(found, self._rules, owner=self._owner)
-        if found.role in (Role.TREE, Role.LEAF, Role.INSIDE) and not is_whiteout(found.upper):
+        if _is_written(found):
             reasons += write_reasons(found.path, self._rules)
         self._found.reasons += reasons
         if stat.S_ISREG(found.upper.st_mode):
@@ -219,6 +219,14 @@ class Preparer:
             self._effects.unlink(directory, name_of(path))
         finally:
             os.close(directory)
+
+
+def _is_written(found: Difference) -> bool:
+    """Tell whether policy must allow a write: also where only a directory's mode is another."""
+    if found.role is Role.MERGED:
+        assert found.base is not None
+        return stat.S_IMODE(found.upper.st_mode) != stat.S_IMODE(found.base.st_mode)
+    return found.role is not Role.WHITEOUT and not is_whiteout(found.upper)
 
 
 def _metadata(path: str, found: os.stat_result, *, times: bool) -> Metadata:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cloche.model.paths import JailPath
+from cloche.workspace import layout
 from cloche.workspace.diff import OPAQUE, ORIGIN, OVERLAY_MARK, Difference, Role, is_whiteout
 
 Judge = Callable[[JailPath], tuple[str, ...]]
@@ -47,6 +48,8 @@ def entry_reasons(found: Difference, rules: ScreenRules, *, owner: int) -> tuple
     if found.role is Role.WHITEOUT or is_whiteout(found.upper):
         return ()
     reasons = [*_kind_reasons(found), *_mark_reasons(found), *_owner_reasons(found, owner)]
+    if found.role is Role.MERGED:
+        reasons += _mode_reasons(found)
     if found.base is None and found.role is not Role.MERGED:
         reasons += _name_reasons(found.path.rpartition("/")[2])
     if stat.S_ISLNK(found.upper.st_mode):
@@ -55,7 +58,7 @@ def entry_reasons(found: Difference, rules: ScreenRules, *, owner: int) -> tuple
         reasons.append(
             f"it has {found.upper.st_size} bytes, at most {rules.max_file_bytes} allowed"
         )
-    return tuple(f"{shown(found.path) or '.'}: {reason}" for reason in reasons)
+    return tuple(f"{shown(found.path) or 'the project'}: {reason}" for reason in reasons)
 
 
 def write_reasons(path: str, rules: ScreenRules) -> tuple[str, ...]:
@@ -76,7 +79,13 @@ def allow_all(_path: JailPath) -> tuple[str, ...]:
 def _judged(path: str, judge: Judge) -> tuple[str, ...]:
     if not path:
         return ()
-    return tuple(f"{shown(path)}: {reason}" for reason in judge(JailPath(tuple(path.split("/")))))
+    parts = tuple(path.split("/"))
+    reasons = judge(JailPath(parts))
+    if layout.BESIDE in parts:
+        # A project inside this one may keep its state here: a journal planted in it would be
+        # carried out by the next `recover` of that project, and no policy asked.
+        reasons = (*reasons, "it is where Cloche keeps the state of a project")
+    return tuple(f"{shown(path)}: {reason}" for reason in reasons)
 
 
 def _kind_reasons(found: Difference) -> list[str]:
@@ -90,6 +99,14 @@ def _kind_reasons(found: Difference) -> list[str]:
     if mode & stat.S_ISGID and not _inherits_group(found):
         reasons.append("it is setgid")
     return reasons
+
+
+def _mode_reasons(found: Difference) -> list[str]:
+    # Another user of the machine could then put anything beside what this commit was judged by.
+    before = 0 if found.base is None else found.base.st_mode
+    if found.upper.st_mode & ~before & stat.S_IWOTH:
+        return ["its mode would let everybody write to it"]
+    return []
 
 
 def _inherits_group(found: Difference) -> bool:

@@ -1,6 +1,8 @@
 """Commits, undo and recovery on a real file system, stopped in front of every change."""
 
 import os
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -188,3 +190,44 @@ def test_stopped_before_every_change_the_project_is_whole(tmp_path: Path, *, und
     else:
         pytest.fail("the commit never finished")
     assert outcomes == {False, True}
+
+
+def _refused(tmp_path: Path, rules: ScreenRules, *modes: tuple[str, int]) -> tuple[str, ...]:
+    with closing(Workspace.open(tmp_path / "project", tmp_path / "state")) as workspace:
+        transaction = workspace.begin()
+        for path, mode in modes:
+            changed = transaction.upper / path
+            changed.mkdir(exist_ok=True)
+            changed.chmod(mode)
+        with pytest.raises(ChangesRefused) as caught:
+            transaction.commit(rules)
+    return caught.value.reasons
+
+
+def test_the_mode_of_a_directory_is_for_policy_to_allow(tmp_path: Path) -> None:
+    _project(tmp_path)
+    rules = replace(RULES, may_write=lambda path: (f"not {path}",))
+    assert _refused(tmp_path, rules, ("src", 0o700)) == ("src: not src",)
+
+
+def test_no_directory_is_opened_to_everybody(tmp_path: Path) -> None:
+    project = _project(tmp_path)
+    reasons = _refused(tmp_path, RULES, ("src", 0o777), (".", 0o777))
+    assert sorted(reasons) == [
+        "src: its mode would let everybody write to it",
+        "the project: its mode would let everybody write to it",
+    ]
+    assert not (project.stat().st_mode | (project / "src").stat().st_mode) & 0o002
+
+
+def test_the_state_of_a_project_inside_is_out_of_reach(tmp_path: Path) -> None:
+    project = _project(tmp_path)
+    (project / ".cloche-state").mkdir()
+    (project / ".cloche-state/kept").write_text("")
+    with closing(Workspace.open(project, tmp_path / "state")) as workspace:
+        transaction = workspace.begin()
+        transaction.put(JailPath.parse(".cloche-state/0/journal"), b"planted")
+        with pytest.raises(ChangesRefused) as caught:
+            transaction.commit(RULES)
+    assert ".cloche-state/0/journal" in str(caught.value.reasons)
+    assert [path.name for path in (project / ".cloche-state").iterdir()] == ["kept"]
