@@ -56,6 +56,10 @@ def rules(events: list[dict[str, object]]) -> set[object]:
     return {event["rule"] for event in events if event["type"] == "denied"}
 
 
+def printed(events: list[dict[str, object]]) -> str:
+    return "".join(str(event["data"]) for event in events if event["type"] == "output")
+
+
 def test_commits_what_an_honest_command_made(project: Path) -> None:
     events = run(project, "sh", "-c", "echo made > new")
     assert (project / "new").read_text() == "made\n"
@@ -117,3 +121,25 @@ def test_cannot_change_the_policy_that_judges_it(project: Path) -> None:
     events = run(project, "sh", "-c", "mv rules.yaml old; echo > rules.yaml", policy_file=policy)
     assert policy.read_text() == DEFAULT.read_text()
     assert "commit" in rules(events)
+
+
+def test_cannot_read_a_secret_in_any_part_of_the_project(project: Path) -> None:
+    for place in (".env", "apps/web/.env.local", "apps/web/deep/er/server.pem"):
+        (project / place).parent.mkdir(parents=True, exist_ok=True)
+        (project / place).write_text(f"secret of {place}")
+    events = run(project, "sh", "-c", "cat .env apps/web/.env.local apps/web/deep/er/*; ls -A")
+    assert "secret of" not in printed(events)
+    assert "apps" in printed(events)
+
+
+def test_a_rule_that_names_a_tools_tree_holds_in_it(project: Path) -> None:
+    for place in (".git/config", "node_modules/own/token", "vault/.git/x"):
+        (project / place).parent.mkdir(parents=True)
+        (project / place).write_text(f"secret of {place}")
+    named = ('"**/.git/config"', '"node_modules/own/**"', '"vault/**"')
+    rules_of_ours = "\n      - ".join(('- "**/*.p12"', *named))
+    policy = DEFAULT.read_text().replace('- "**/*.p12"', rules_of_ours)
+    events = run(
+        project, "sh", "-c", "cat .git/config node_modules/own/token vault/.git/x", policy=policy
+    )
+    assert "secret of" not in printed(events)

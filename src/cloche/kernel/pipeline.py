@@ -38,9 +38,6 @@ from cloche.model.step import Net, Plan, Step
 from cloche.sandbox.planner import plan_sandbox
 from cloche.sandbox.platform import Exit, SandboxedProcess
 
-# The policy hides secrets by name: a list cut short would show those it left out.
-_EVERY_NAME = 1 << 30
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
@@ -148,7 +145,7 @@ def _granted(step: Step, session: Session, *, by_person: bool) -> Grant:
             session.context,
             session.policy,
             hosts=hosts_of(step, session),
-            names=session.view().names("*", limit=_EVERY_NAME),
+            names=session.readable(),
             now=session.machine.now(),
             by_person=by_person,
         )

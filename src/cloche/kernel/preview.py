@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from watchfiles import Change, DefaultFilter, awatch
+from watchfiles import DefaultFilter, awatch
 
 from cloche.kernel.errors import InvariantBroken, NotReady
 from cloche.kernel.service import Service, serve
@@ -40,13 +40,13 @@ async def _mirror_edits(service: Service, session: Session) -> None:
     service.ended.add_done_callback(lambda _: stop.set())
     edits = DefaultFilter(ignore_dirs=(*DefaultFilter.ignore_dirs, *_NOT_EDITS))
     async for changes in awatch(root, watch_filter=edits, stop_event=stop, debounce=50, step=20):
-        await _carry(root, changes, service.running.process)
+        names = sorted({os.path.relpath(path, root) for _, path in changes})
+        # What the policy hides was covered when the server started; a secret saved since is not.
+        hidden = session.policy.hidden(tuple(names))
+        await _carry(root, (n for n in names if n not in hidden), service.running.process)
 
 
-async def _carry(
-    root: Path, changes: Iterable[tuple[Change, str]], process: SandboxedProcess
-) -> None:
-    for path in sorted({path for _, path in changes}):
-        relative = os.path.relpath(path, root)
+async def _carry(root: Path, names: Iterable[str], process: SandboxedProcess) -> None:
+    for relative in names:
         content = await asyncio.to_thread(read_file, root, relative, _LARGEST_EDIT)
         await process.put_file(relative, content)

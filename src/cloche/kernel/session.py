@@ -21,6 +21,8 @@ from cloche.workspace.transaction import Transaction
 
 # Trees that tools make: looking through them for manifests would be slow and mean nothing.
 _NOT_SOURCES = ("node_modules", ".git")
+_MOST_FILES = 200_000
+_MOST_FILES_OF_TOOLS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,14 @@ class Session:
     def view(self) -> "TransactionView":
         """Give the project as it stands in this run's transaction."""
         return TransactionView(self.transaction)
+
+    def readable(self) -> tuple[str, ...]:
+        """Give the files that a sandbox would see and the policy may want hidden from it."""
+        passed = tuple(name for name in _NOT_SOURCES if not self.policy.looks_into(name))
+        limit = _MOST_FILES if passed == _NOT_SOURCES else _MOST_FILES_OF_TOOLS
+        # A list cut short would show the secrets it left out: beyond the limit nothing starts.
+        entries = self.transaction.names(limit=limit, exclude=passed)
+        return tuple(str(entry.path) for entry in entries if entry.kind == "file")
 
     def note(self, event: Event) -> None:
         """Emit `event` and remember it when it is a denial."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from cloche.model.hosts import HostRule
 from cloche.model.limits import LIMIT_CLASSES, Limits
@@ -69,6 +70,21 @@ class Policy:
     def host_rules(self) -> tuple[HostRule, ...]:
         """Give the hosts that the policy allows beside the registries."""
         return self.hosts
+
+    def looks_into(self, directory: str) -> bool:
+        """Tell whether a rule for reading speaks of files below directories of this name.
+
+        A file's name alone, as in `**/*.pem`, does not: it is meant for what
+        people keep, and looking for it through what tools made costs seconds.
+        """
+        if all(glob.text != "**" for glob in self.read.allow):
+            return True
+        return any(
+            "**" in parts[1:]
+            or directory == parts[-1]
+            or any(part != "**" and fnmatchcase(directory, part) for part in parts[:-1])
+            for parts in (glob.text.split("/") for glob in self.read.deny)
+        )
 
     def hidden(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Give those of the project's `names` that no sandbox may see."""
