@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def run(
     policy: str = "",
     policy_file: Path | None = None,
     python: str = sys.executable,
+    prefix: tuple[str, ...] = (),
 ) -> list[dict[str, object]]:
     """Run `argv` with the events of the run as the answer."""
     options = []
@@ -35,7 +37,7 @@ def run(
         options = ["--policy", str(policy_file)]
     done = subprocess.run(
         [
-            *(python, "-m", "cloche", "run", "--json", *options),
+            *(*prefix, python, "-m", "cloche", "run", "--json", *options),
             *("--project", str(project), "--", *argv),
         ],
         capture_output=True,
@@ -78,6 +80,32 @@ def test_cannot_fill_the_disk(project: Path) -> None:
     )
     assert "limits.disk_bytes" in rules(events)
     assert not list(project.iterdir())
+
+
+HIDDEN = {
+    "too deep to be named": "for _ in range(60): os.mkdir('d' * 200); os.chdir('d' * 200)",
+    "in a directory that cannot be read": "os.mkdir('d'); os.chdir('d'); os.chmod('.', 0o300)",
+}
+
+
+@pytest.mark.parametrize("way", HIDDEN)
+def test_cannot_fill_the_disk_with_what_is_hidden(way: str, prefix: tuple[str, ...]) -> None:
+    program = (
+        f"import os, time\n{HIDDEN[way]}\n"
+        "for name in 'abcdefgh':\n"
+        "    open(name, 'wb').write(os.urandom(1 << 20) * 40)\n"
+        "    time.sleep(0.5)\n"
+    )
+    policy = DEFAULT.read_text().replace("limits: {}", "limits: {run: {disk_bytes: 60000000}}")
+    with tempfile.TemporaryDirectory(prefix="cloche-disk-", ignore_cleanup_errors=True) as name:
+        project = Path(name, "project")
+        for each in (Path(name), project, Path(name, "home")):
+            each.mkdir(exist_ok=True)
+            if prefix:
+                os.chown(each, 65534, 65534)
+        events = run(project, "python3", "-c", program, policy=policy, prefix=prefix)
+        assert "limits.disk_bytes" in rules(events)
+        assert not list(project.iterdir())
 
 
 def test_each_attempt_to_leave_is_refused_and_told(project: Path) -> None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from cloche.model.limits import Limits
 from cloche.sandbox.platform import SandboxedProcess
+from cloche.workspace.errors import TreeTooLarge
 from cloche.workspace.transaction import Transaction
 
 _INTERVAL = 0.25
 _TRIGGER = 16
+_RESERVE = 20  # below a twentieth of the file system the disk is nearly full
 
 
 @dataclass(slots=True)
@@ -21,6 +23,15 @@ class Quota:
 
     breached: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """What the file system has left."""
+
+    free_bytes: int
+    total_bytes: int
+    free_inodes: int
 
 
 @asynccontextmanager
@@ -32,38 +43,74 @@ async def watch_disk(
     Late by at most one interval; a single file is bounded at once by
     RLIMIT_FSIZE, and the commit screens the total again. Walking a large
     layer costs, so it is done only when the file system lost a part of the
-    limit since the last look.
+    limit since the last look. A file that is deleted and still open is in no
+    walk: it counts when the disk is nearly full.
     """
     quota = Quota()
-    task = asyncio.create_task(_watch(transaction, limits, process, quota))
+    ended = asyncio.Event()
+    task = asyncio.create_task(_watch(transaction, limits, process, quota, ended))
     try:
         yield quota
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        # Never cancelled: a measuring thread would go on in a tree that is being committed.
+        ended.set()
+        await task
 
 
 async def _watch(
-    transaction: Transaction, limits: Limits, process: SandboxedProcess, quota: Quota
+    transaction: Transaction,
+    limits: Limits,
+    process: SandboxedProcess,
+    quota: Quota,
+    ended: asyncio.Event,
 ) -> None:
-    bytes_then, inodes_then = _free(transaction)
+    start = then = _space(transaction)
     while not quota.breached:
-        await asyncio.sleep(_INTERVAL)
-        bytes_now, inodes_now = _free(transaction)
-        shrunk = bytes_then - bytes_now > limits.disk_bytes // _TRIGGER
-        if not shrunk and inodes_then - inodes_now <= limits.inodes // _TRIGGER:
-            continue
-        bytes_then, inodes_then = bytes_now, inodes_now
-        used, entries = await asyncio.to_thread(transaction.usage)
-        if used > limits.disk_bytes:
-            quota.breached, quota.detail = "disk_bytes", f"{used} bytes written"
-        elif entries > limits.inodes:
-            quota.breached, quota.detail = "inodes", f"{entries} files made"
-        if quota.breached:
-            await process.terminate(0.0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _INTERVAL)
+            return
+        now = _space(transaction)
+        quota.breached, quota.detail = judge_space(start, now, limits)
+        if not quota.breached and has_shrunk(then, now, limits):
+            then = now
+            quota.breached, quota.detail = await asyncio.to_thread(_measured, transaction, limits)
+    await process.terminate(0.0)
 
 
-def _free(transaction: Transaction) -> tuple[int, int]:
+def judge_space(start: Space, now: Space, limits: Limits) -> tuple[str, str]:
+    """Say which limit is breached by what the disk lost, seen or not, and how; ("", "") for none. Pure.
+
+    Others write to the disk too, so a loss alone breaches nothing: only when
+    there is hardly any left does a step that may have taken it have to go.
+    """
+    lost = start.free_bytes - now.free_bytes
+    if lost > limits.disk_bytes and now.free_bytes < now.total_bytes // _RESERVE:
+        return "disk_bytes", f"the disk is nearly full and lost {lost} bytes meanwhile"
+    return "", ""
+
+
+def has_shrunk(then: Space, now: Space, limits: Limits) -> bool:
+    """Tell whether so much is gone that the layer is worth measuring. Pure."""
+    gone, inodes = then.free_bytes - now.free_bytes, then.free_inodes - now.free_inodes
+    return gone > limits.disk_bytes // _TRIGGER or inodes > limits.inodes // _TRIGGER
+
+
+def _measured(transaction: Transaction, limits: Limits) -> tuple[str, str]:
+    try:
+        used, entries = transaction.usage()
+    except TreeTooLarge as error:
+        return "disk_bytes", str(error)
+    if used > limits.disk_bytes:
+        return "disk_bytes", f"{used} bytes written"
+    if entries > limits.inodes:
+        return "inodes", f"{entries} files made"
+    return "", ""
+
+
+def _space(transaction: Transaction) -> Space:
     state = os.statvfs(transaction.upper)
-    return state.f_bavail * state.f_frsize, state.f_favail
+    return Space(
+        free_bytes=state.f_bavail * state.f_frsize,
+        total_bytes=state.f_blocks * state.f_frsize,
+        free_inodes=state.f_favail,
+    )

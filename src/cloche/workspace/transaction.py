@@ -21,6 +21,7 @@ from cloche.workspace.merged import Entry, MergedTree
 from cloche.workspace.prepare import Preparer
 from cloche.workspace.report import Committed
 from cloche.workspace.screen import ScreenRules, allow_all
+from cloche.workspace.usage import measure
 
 _MANY = 1 << 62
 _LOOKING = ScreenRules(
@@ -119,20 +120,9 @@ class Transaction:
         self._take(source, path)
 
     def usage(self) -> tuple[int, int]:
-        """Give bytes on disk and entries of everything the transaction holds."""
-        used = entries = 0
-        waiting = [os.fspath(self._path)]
-        while waiting:
-            try:
-                with os.scandir(waiting.pop()) as found:
-                    for entry in found:
-                        status = entry.stat(follow_symlinks=False)
-                        used, entries = used + status.st_blocks * 512, entries + 1
-                        if stat.S_ISDIR(status.st_mode):
-                            waiting.append(entry.path)
-            except OSError:
-                continue  # Changing under our eyes, or unreadable: counted next time.
-        return used, entries
+        """Give bytes on disk and entries of everything the transaction holds. Raises TreeTooLarge."""
+        with opened(self._alive(), "") as at:  # its own, should the transaction end meanwhile
+            return measure(at, self._effects)
 
     def diff(self) -> Changes:
         """Give what a commit would change, unscreened."""

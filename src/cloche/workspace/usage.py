@@ -1,0 +1,66 @@
+"""Measuring what a running program wrote: by descriptors, while it may change everything under us."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from cloche.workspace.diff import LONGEST
+from cloche.workspace.effects import Effects
+from cloche.workspace.errors import TreeTooLarge
+from cloche.workspace.jail import join, open_beneath, open_directory
+
+_OWNER_READS = 0o500
+_BLOCK = 512  # the unit of st_blocks, stat(2), whatever the file system's own
+
+
+def measure(root: int, effects: Effects) -> tuple[int, int]:
+    """Give (bytes on disk, entries) of everything below the directory `root`.
+
+    Raises TreeTooLarge for a path that no commit would take: what lies too
+    deep to be named would else be disk that nobody counts. A file without a
+    name, deleted and still open, is not seen here.
+    """
+    used = entries = 0
+    waiting = [""]
+    while waiting:
+        path = waiting.pop()
+        if len(os.fsencode(path)) > LONGEST:
+            raise TreeTooLarge(path[:200], f"it has paths longer than {LONGEST} bytes")
+        for name, found in _entries(root, path, effects):
+            used, entries = used + found.st_blocks * _BLOCK, entries + 1
+            if stat.S_ISDIR(found.st_mode):
+                waiting.append(join(path, name))
+    return used, entries
+
+
+def _entries(root: int, path: str, effects: Effects) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        directory = _open(root, path, effects)
+    except OSError:
+        return  # gone, or another thing by now
+    try:
+        with os.scandir(directory) as found:
+            for entry in found:
+                try:
+                    yield entry.name, entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # one that is gone must not hide those behind it
+    finally:
+        os.close(directory)
+
+
+def _open(root: int, path: str, effects: Effects) -> int:
+    try:
+        return open_directory(root, path)
+    except PermissionError:
+        # Without root a program hides what it wrote by taking its directory's mode away.
+        closed = open_beneath(root, path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        mode = stat.S_IMODE(os.fstat(closed).st_mode)
+        effects.chmod(closed, mode | _OWNER_READS)
+        try:
+            return open_directory(closed, "")
+        finally:
+            effects.chmod(closed, mode)
+    finally:
+        os.close(closed)
