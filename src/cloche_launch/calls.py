@@ -146,6 +146,15 @@ def open_beneath(directory: int, path: str, flags: int, mode: int = 0) -> int:
     return _check(_syscall(abi.SYS_openat2, *arguments), "openat2", path)
 
 
+def rename_self(name: bytes) -> None:
+    """Put `name` in place of this process's arguments, as /proc/PID/cmdline shows them to anybody."""
+    with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # proc(5): arg_start and arg_end, 48 and 49
+    if 0 < start < end:
+        ctypes.memmove(start, name.ljust(end - start, b"\0")[: end - start], end - start)
+
+
 def syscall(number: int, *arguments: object) -> int:
     """Make a system call that has no wrapper here; the failure names its number."""
     return _check(_syscall(number, *arguments), f"syscall {number}")

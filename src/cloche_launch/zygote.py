@@ -28,6 +28,8 @@ _NAMESPACES = (
 
 def serve(descriptor: int) -> int:
     """Answer the host on `descriptor` until it is gone; then nothing of ours is left."""
+    # Every sandbox's init has these arguments, and its program can read them: no path of the host's.
+    calls.rename_self(b"cloche_launch")
     host = socket.socket(fileno=descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the host's to handle
     zygote = Zygote(host, seccomp.compile_profile(os.uname().machine))

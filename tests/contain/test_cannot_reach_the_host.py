@@ -65,6 +65,11 @@ def test_cannot_read_the_environment_of_its_init(shell: Run) -> None:
     assert "from-outside" not in done.stdout
 
 
+def test_cannot_read_where_its_init_lies_on_the_host(shell: Run) -> None:
+    done = shell("tr '\\0' ' ' < /proc/1/cmdline")
+    assert done.stdout.strip() == "cloche_launch"
+
+
 def test_has_only_the_plans_environment(shell: Run) -> None:
     done = shell("env | cut -d= -f1 | sort")
     assert set(done.stdout.split()) <= {"HOME", "LANG", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
