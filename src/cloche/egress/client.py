@@ -16,6 +16,10 @@ _SPEAKS_LAST_SECONDS = 0.3
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(;[^\r\n]*)?\Z")
 
 
+class HungUp(Exception):
+    """The program inside ended its connection: nothing was refused, and nobody waits for an answer."""
+
+
 class Client:
     """Reads ahead as far as a decision needs, and no further."""
 
@@ -27,32 +31,35 @@ class Client:
         self._buffer = b""
 
     async def _more(self) -> bool:
-        data = await asyncio.get_running_loop().sock_recv(self.socket, 65_536)
+        try:
+            data = await asyncio.get_running_loop().sock_recv(self.socket, 65_536)
+        except OSError as error:
+            raise HungUp from error
         self._buffer += data
         return bool(data)
 
     async def read_exactly(self, count: int) -> bytes:
-        """Give `count` bytes. Raises OSError at the end, TimeoutError."""
+        """Give `count` bytes. Raises HungUp, TimeoutError."""
         async with asyncio.timeout(_HEAD_SECONDS):
             while len(self._buffer) < count:
                 if not await self._more():
-                    raise ConnectionResetError("the program hung up")
+                    raise HungUp
         data, self._buffer = self._buffer[:count], self._buffer[count:]
         return data
 
     async def read_head(self) -> bytes:
-        """Give a request head. Raises Refused, OSError; TimeoutError ten seconds after the start, however it drips."""
+        """Give a request head. Raises Refused, HungUp; TimeoutError ten seconds after the start, however it drips."""
         async with asyncio.timeout(_HEAD_SECONDS):
             while b"\r\n\r\n" not in self._buffer:
                 if len(self._buffer) > LONGEST_HEAD:
                     raise Refused("network.malformed", "a request head without end")
                 if not await self._more():
-                    raise ConnectionResetError("the program hung up")
+                    raise HungUp
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head
 
     async def read_hello(self, host: str, port: int, *, required: bool) -> bytes:
-        """Give the first bytes of a stream once they are judged. Raises Refused.
+        """Give the first bytes of a stream once they are judged. Raises Refused, HungUp.
 
         Where TLS is required, its name must be `host`. Elsewhere bytes that
         begin like TLS are judged the same; a client that waits for the server
@@ -66,7 +73,7 @@ class Client:
                         if name is not Hello.INCOMPLETE:
                             break
                     if not await self._more():
-                        raise ConnectionResetError("the program hung up")
+                        raise HungUp
         except TimeoutError:
             if required or self._buffer:
                 raise
@@ -121,7 +128,7 @@ class Client:
         loop = asyncio.get_running_loop()
         while count:
             if not self._buffer and not await self._more():
-                raise ConnectionResetError("the program hung up")
+                raise HungUp
             data, self._buffer = self._buffer[:count], self._buffer[count:]
             spend(len(data))
             await loop.sock_sendall(outer, data)

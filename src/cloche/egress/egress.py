@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-from cloche.egress.client import Client
+from cloche.egress.client import Client, HungUp
 from cloche.egress.decide import authority, rule_for
 from cloche.egress.denial import Refused
 from cloche.egress.dial import Lookup, dial, system_lookup
@@ -116,6 +116,8 @@ class Egress:
         except Refused as refusal:
             self._recorder.refused(refusal)
             await client.refuse(refusal)
+        except HungUp:
+            pass  # a program that ends with a spare connection open did nothing wrong
         except TimeoutError:
             self._recorder.refused(Refused("network.timeout", "a connection without a request"))
             reset(connection)

@@ -7,7 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 
-from cloche.egress.client import Client
+from cloche.egress.client import Client, HungUp
 from cloche.egress.denial import Refused
 from cloche.egress.http_head import Head, parse_head
 from cloche.egress.relay import Budget, relay
@@ -21,6 +21,8 @@ _OURS = frozenset((53, 3128, 3129))
 _LOCAL = re.compile(
     r"(127\.0\.0\.1|localhost|[a-z0-9-]+\.localhost|\[::1\])(:[0-9]+)?\Z", re.IGNORECASE
 )
+
+_CONNECTION = (b"connection", b"keep-alive", b"proxy-connection")
 
 InnerSockets = Callable[[int, int], Awaitable[tuple[socket.socket, ...]]]
 
@@ -145,7 +147,7 @@ class Preview:
 
     async def _serve(self, connection: socket.socket) -> None:
         client = Client(connection)
-        with connection, contextlib.suppress(OSError, TimeoutError, Refused):
+        with connection, contextlib.suppress(OSError, TimeoutError, Refused, HungUp):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw = await client.read_head()
             head = parse_head(raw)
@@ -159,7 +161,7 @@ class Preview:
                 return
             with inner:
                 loop = asyncio.get_running_loop()
-                await loop.sock_sendall(inner, raw + b"\r\n\r\n" + client.rest())
+                await loop.sock_sendall(inner, _once(raw, head) + client.rest())
                 await relay(connection, inner, self._step, _UNCOUNTED)
 
 
@@ -168,11 +170,21 @@ def _is_local(head: Head) -> bool:
     hosts = head.values("host")
     if len(hosts) != 1 or not _LOCAL.match(hosts[0]):
         return False
-    origins = head.values("origin")
-    return all(
-        origin == "null" or _LOCAL.match(origin.partition("://")[2]) is not None
-        for origin in origins
-    )
+    # "null" is nobody's: any site can have it, by a sandboxed frame.
+    return all(_LOCAL.match(origin.partition("://")[2]) for origin in head.values("origin"))
+
+
+def _once(raw: bytes, head: Head) -> bytes:
+    """Give the head to send on. Each request has a connection of its own, unless it becomes a WebSocket.
+
+    Browsers share a kept connection between sites: a second request on it
+    would not be looked at.
+    """
+    if head.values("upgrade"):
+        return raw + b"\r\n\r\n"
+    lines = raw.split(b"\r\n")
+    kept = [line for line in lines if line.partition(b":")[0].lower() not in _CONNECTION]
+    return b"\r\n".join([*kept, b"Connection: close", b"", b""])
 
 
 async def _answer(connection: socket.socket, status: int, text: str) -> None:

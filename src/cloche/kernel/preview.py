@@ -10,6 +10,7 @@ from watchfiles import DefaultFilter, awatch
 from cloche.kernel.errors import InvariantBroken, NotReady
 from cloche.kernel.service import Service, serve
 from cloche.kernel.session import Session
+from cloche.policy.schema import Policy
 from cloche.sandbox.platform import SandboxedProcess
 from cloche.workspace.jail import read_file
 
@@ -40,13 +41,18 @@ async def _mirror_edits(service: Service, session: Session) -> None:
     service.ended.add_done_callback(lambda _: stop.set())
     edits = DefaultFilter(ignore_dirs=(*DefaultFilter.ignore_dirs, *_NOT_EDITS))
     async for changes in awatch(root, watch_filter=edits, stop_event=stop, debounce=50, step=20):
-        names = sorted({os.path.relpath(path, root) for _, path in changes})
-        # What the policy hides was covered when the server started; a secret saved since is not.
-        hidden = session.policy.hidden(tuple(names))
-        await _carry(root, (n for n in names if n not in hidden), service.running.process)
+        await _carry(root, changes, service.running.process, session.policy)
 
 
-async def _carry(root: Path, names: Iterable[str], process: SandboxedProcess) -> None:
-    for relative in names:
+async def _carry(
+    root: Path, changes: Iterable[tuple[Change, str]], process: SandboxedProcess, policy: Policy
+) -> None:
+    for path in sorted({path for _, path in changes}):
+        relative = os.path.relpath(path, root)
+        if policy.hidden((relative,)):
+            # The project is below the sandbox's view, so a new secret shows there: an empty file hides it.
+            await process.put_file(relative, b"")
+            continue
         content = await asyncio.to_thread(read_file, root, relative, _LARGEST_EDIT)
-        await process.put_file(relative, content)
+        if content is not None or not os.path.lexists(path):
+            await process.put_file(relative, content)
