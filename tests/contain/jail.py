@@ -8,12 +8,16 @@ ordinary user.
 
 import asyncio
 import json
+import socket
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cloche.egress.egress import Egress
+from cloche.model.event import Event
+from cloche.model.hosts import HostPattern, HostRule
 from cloche.model.limits import LIMIT_CLASSES
 from cloche.platforms.linux.host import read_host_system
 from cloche.platforms.linux.spawn import LinuxPlatform
@@ -48,12 +52,44 @@ def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
     )
 
 
+def egress(request: dict[str, Any], sockets: dict[str, Any], seen: list[Event]) -> Egress:
+    """Serve the sandbox's way out by the rules of the request, with its names in place of a resolver."""
+    asked = request.get("egress", {})
+    names: dict[str, list[str]] = asked.get("names", {})
+
+    async def lookup(host: str, _port: int) -> list[tuple[int, str]]:
+        found = names.get(host, [])
+        if not found:
+            raise OSError(f"no address for {host}")
+        return [(socket.AF_INET6 if ":" in a else socket.AF_INET, a) for a in found]
+
+    return Egress(
+        step="test",
+        sockets=sockets,
+        rules=tuple(
+            HostRule(
+                pattern=HostPattern(rule["host"]),
+                ports=tuple(rule["ports"]),
+                origin=f"network.allow[{number}]",
+                trusted_addresses=tuple(rule.get("trusted", ())),
+            )
+            for number, rule in enumerate(asked.get("rules", ()))
+        ),
+        max_bytes=asked.get("max_bytes", 1 << 20),
+        emit=seen.append,
+        lookup=lookup,
+    )
+
+
 async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
     platform = LinuxPlatform()
+    seen: list[Event] = []
     output = {"stdout": b"", "stderr": b""}
     try:
         process = await platform.spawn(plan(stage, request))
+        served = egress(request, process.sockets, seen)
         try:
+            await served.start()
             await process.write_input(request.get("stdin", "").encode())
             await process.write_input(b"")
             while (chunk := await process.read_output()) is not None:
@@ -62,8 +98,7 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
             usage = process.usage()
             rows = process.report.rows()
         finally:
-            for each in process.sockets.values():
-                each.close()
+            await served.close()
             await process.close()
     finally:
         await platform.close()
@@ -77,6 +112,7 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
         "report": {feature: support for feature, support, _ in rows},
         "peak": usage.memory_peak_bytes,
         "left": left,
+        "events": [event.to_json() for event in seen],
     }
 
 

@@ -59,25 +59,32 @@ class Client:
         return head
 
     async def read_hello(self, host: str, port: int, *, required: bool) -> bytes:
-        """Give the first bytes of a stream once they are judged. Raises Refused, HungUp.
+        """Give the first bytes of a stream once they are judged. Raises Refused, HungUp, TimeoutError.
 
         Where TLS is required, its name must be `host`. Elsewhere bytes that
         begin like TLS are judged the same; a client that waits for the server
-        to speak first is let through after a moment.
+        to speak first gives b"" after a moment, and what it says then is for
+        `read_late_words` to judge.
         """
         try:
             async with asyncio.timeout(_HEAD_SECONDS if required else _SPEAKS_LAST_SECONDS):
-                while True:
-                    if self._buffer:
-                        name = server_name(self._buffer)
-                        if name is not Hello.INCOMPLETE:
-                            break
-                    if not await self._more():
-                        raise HungUp
+                return await self._judged_words(host, port, required=required)
         except TimeoutError:
-            if required or self._buffer:
+            if required:
                 raise
             return b""
+
+    async def read_late_words(self, host: str, port: int) -> bytes:
+        """Give the first bytes of a client that let the server speak first; b"" when it says nothing more."""
+        try:
+            return await self._judged_words(host, port, required=False)
+        except HungUp:
+            return b""
+
+    async def _judged_words(self, host: str, port: int, *, required: bool) -> bytes:
+        while not self._buffer or (name := server_name(self._buffer)) is Hello.INCOMPLETE:
+            if not await self._more():
+                raise HungUp
         if name is Hello.NOT_TLS and not required:
             return self._take()
         if isinstance(name, Hello):

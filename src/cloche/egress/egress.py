@@ -134,17 +134,15 @@ class Egress:
         raw = client.socket.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
         port, packed = struct.unpack_from(">H4s", raw, 2)
         address = socket.inet_ntoa(packed)
+        client.answered = port != _FIRST_HTTP_PORT  # no HTTP is spoken there: refuse by reset
         host = self._resolver.name_of(address)
         if host is None:
             raise Refused("network.ip_literal", f"connect {address}:{port}", "connect by name")
-        client.answered = port != _FIRST_HTTP_PORT  # no HTTP is spoken there: refuse by reset
-        if port == _FIRST_HTTP_PORT:
-            await self._one_request(client, parse_head(await client.read_head()), host, port)
-            return
-        await self._tunnel(client, host, port)
+        await self._stream(client, host, port)
 
     async def _literal(self, client: Client) -> None:
         place = client.socket.getsockname()
+        client.answered = True
         raise Refused("network.ip_literal", f"connect [{place[0]}]:{place[1]}", "connect by name")
 
     # The proxy way: programs that were told of one.
@@ -157,7 +155,7 @@ class Egress:
             client.answered = True
             loop = asyncio.get_running_loop()
             await loop.sock_sendall(client.socket, b"HTTP/1.1 200 OK\r\n\r\n")
-            await self._tunnel(client, host, port)
+            await self._stream(client, host, port)
             return
         scheme, _, rest = head.target.partition("://")
         name, slash, path = rest.partition("/")
@@ -165,6 +163,13 @@ class Egress:
             raise Refused("network.malformed", f"request target {head.target[:80]!r}")
         host, port = authority(name, _FIRST_HTTP_PORT)
         await self._one_request(client, head, host, port, f"{slash or '/'}{path}")
+
+    async def _stream(self, client: Client, host: str, port: int) -> None:
+        """Carry what a program says on a connection of its own, however it came by it."""
+        if port == _FIRST_HTTP_PORT:
+            await self._one_request(client, parse_head(await client.read_head()), host, port)
+            return
+        await self._tunnel(client, host, port)
 
     async def _tunnel(self, client: Client, host: str, port: int) -> None:
         """Carry a stream whose first bytes, where they are TLS, name the same host."""
@@ -174,10 +179,11 @@ class Egress:
         outer = await dial(host, port, rule, self._upstream, self._lookup)
         with outer:
             self._recorder.allowed(rule.origin, f"connect {host}:{port}")
-            if first:
-                self._budget.spend(host, len(first))
-                await asyncio.get_running_loop().sock_sendall(outer, first)
-            await relay(client.socket, outer, host, self._budget)
+
+            async def words() -> bytes:
+                return first or await client.read_late_words(host, port)
+
+            await relay(client.socket, outer, host, self._budget, words)
 
     async def _one_request(
         self, client: Client, head: Head, host: str, port: int, path: str = ""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from cloche.egress.denial import Refused
 
@@ -31,10 +31,20 @@ class Budget:
         self._moved(host, count)
 
 
-async def relay(inner: socket.socket, outer: socket.socket, host: str, budget: Budget) -> None:
-    """Carry bytes both ways until both sides are done. Raises Refused when the budget is."""
+Words = Callable[[], Awaitable[bytes]]
+"""Gives the first bytes of a side once they may be sent on; b"" when there are none."""
+
+
+async def relay(
+    inner: socket.socket,
+    outer: socket.socket,
+    host: str,
+    budget: Budget,
+    first: Words | None = None,
+) -> None:
+    """Carry bytes both ways until both sides are done. Raises Refused when the budget or `first` does."""
     ways = [
-        asyncio.create_task(_pump(inner, outer, host, budget)),
+        asyncio.create_task(_pump(inner, outer, host, budget, first)),
         asyncio.create_task(_pump(outer, inner, host, budget)),
     ]
     try:
@@ -45,11 +55,21 @@ async def relay(inner: socket.socket, outer: socket.socket, host: str, budget: B
         await asyncio.gather(*ways, return_exceptions=True)
 
 
-async def _pump(source: socket.socket, sink: socket.socket, host: str, budget: Budget) -> None:
+async def _pump(
+    source: socket.socket,
+    sink: socket.socket,
+    host: str,
+    budget: Budget,
+    first: Words | None = None,
+) -> None:
     loop = asyncio.get_running_loop()
     buffer = bytearray(CHUNK)
     view = memoryview(buffer)
     with contextlib.suppress(OSError):
+        if first is not None:
+            words = await first()
+            budget.spend(host, len(words))
+            await loop.sock_sendall(sink, words)
         while count := await loop.sock_recv_into(source, buffer):
             budget.spend(host, count)
             await loop.sock_sendall(sink, view[:count])

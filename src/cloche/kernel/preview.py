@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from watchfiles import DefaultFilter, awatch
+from watchfiles import Change, DefaultFilter, awatch
 
 from cloche.kernel.errors import InvariantBroken, NotReady
 from cloche.kernel.service import Service, serve
