@@ -63,8 +63,7 @@ def _file(rules: FileRules, where: str, path: JailPath) -> Spoken:
     )
     denials = tuple(
         f"{where}.deny[{number}] ({glob.text}) refuses {path}"
-        for number, glob in enumerate(rules.deny)
-        if glob.matches(path)
+        for number, glob in rules.denying(path)
     )
     return allows, denials
 

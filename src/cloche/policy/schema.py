@@ -16,10 +16,19 @@ from cloche.policy.reader import Reader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRules:
-    """Globs for one kind of access: a path is allowed when some allow and no deny matches."""
+    """Globs for one kind of access: a path is allowed when some allow and no deny matches.
+
+    A path that `exempt` matches is not meant by `deny`.
+    """
 
     allow: tuple[Glob, ...]
     deny: tuple[Glob, ...]
+    exempt: tuple[Glob, ...] = ()
+
+    def denying(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
+        """Give the denials that mean `path`, each with its place in the list."""
+        found = tuple((n, glob) for n, glob in enumerate(self.deny) if glob.matches(path))
+        return () if found and any(glob.matches(path) for glob in self.exempt) else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +101,7 @@ class Policy:
             name
             for name in names
             if not any(g.matches(JailPath.parse(name)) for g in self.read.allow)
-            or any(g.matches(JailPath.parse(name)) for g in self.read.deny)
+            or self.read.denying(JailPath.parse(name))
         )
 
 
@@ -153,10 +162,11 @@ def _execute(reader: Reader, node: Node | None) -> ExecuteRules:
 
 def _files(reader: Reader, nodes: Mapping[str, Node], name: str) -> FileRules:
     where = f"file_access.{name}"
-    lists = reader.mapping(nodes.get(name), where, required=("allow", "deny"))
+    lists = reader.mapping(nodes.get(name), where, required=("allow", "deny"), optional=("exempt",))
     return FileRules(
         allow=reader.globs(lists.get("allow"), f"{where}.allow"),
         deny=reader.globs(lists.get("deny"), f"{where}.deny"),
+        exempt=reader.globs(lists.get("exempt"), f"{where}.exempt"),
     )
 
 
