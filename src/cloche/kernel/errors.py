@@ -36,9 +36,29 @@ class StepFailed(ClocheError):
         "Read the diagnostics and the end of the log above; nothing was changed in the project."
     )
 
-    def __init__(self, step: str, title: str, status: int) -> None:
+    def __init__(
+        self, step: str, title: str, status: int, codes: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(f"{title} ({step}) ended with exit status {status}")
         self.step, self.title, self.status = step, title, status
+        self.codes = codes  # of the diagnostics that were found
+
+
+class NetworkWanted(StepFailed):
+    """A step failed after it was refused a network that it has not; the project is as it was."""
+
+    code = "network-wanted"
+    exit_status = 109
+    remedy = (
+        "Only fetch steps have a network. Keep what the build downloads in the project, or turn"
+        " the download off; nothing was changed in the project."
+    )
+
+    def __init__(self, failure: StepFailed, wanted: tuple[str, ...]) -> None:
+        super().__init__(failure.step, failure.title, failure.status, failure.codes)
+        more = f" and {len(wanted) - 5} more" if len(wanted) > 5 else ""
+        self.args = (f"{failure}; it wanted the network: {', '.join(wanted[:5])}{more}",)
+        self.wanted = wanted
 
 
 class LimitBreached(ClocheError):

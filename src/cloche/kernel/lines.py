@@ -23,6 +23,7 @@ class LineReader:
         self._partial = {"stdout": b"", "stderr": b""}
         self._done = 0
         self._found = 0
+        self.codes: set[str] = set()
 
     def feed(self, stream: str, data: bytes) -> None:
         """Take bytes as they came."""
@@ -49,6 +50,7 @@ class LineReader:
         for diagnostic in reading.diagnostics:
             if self._found < _MOST_DIAGNOSTICS:
                 self._found += 1
+                self.codes.add(diagnostic.code)
                 self._emit(Found(step=self._step, diagnostic=diagnostic))
         if reading.done:
             self._done += reading.done

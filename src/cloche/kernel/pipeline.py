@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from cloche.egress.egress import Egress
 from cloche.kernel.ends import in_thread, to_its_end
-from cloche.kernel.errors import LimitBreached, StepDenied, StepFailed
+from cloche.kernel.errors import LimitBreached, NetworkWanted, StepDenied, StepFailed
 from cloche.kernel.gate import gate
 from cloche.kernel.invariants import check_plan
 from cloche.kernel.lines import LineReader
@@ -24,6 +24,7 @@ from cloche.kernel.places import Grounds, Places, find_places
 from cloche.kernel.quota import watch_disk
 from cloche.kernel.session import Session
 from cloche.kernel.surroundings import hosts_of, survey, user_files
+from cloche.model.diagnostic import NO_NETWORK
 from cloche.model.event import (
     Confined,
     Denied,
@@ -54,29 +55,38 @@ async def run_plan(plan: Plan, session: Session, *, by_person: bool = False) -> 
     """Run the steps of `plan` in order. Raises what the first step that must not fail raised."""
     check_plan(plan, by_person=by_person)
     stand_ins = {step.fallback for step in plan.steps if step.fallback}
-    steps = {step.id: step for step in plan.steps}
     for note in plan.notes:
         session.emit(Note(text=note))
     for step in plan.steps:
         if step.id in stand_ins:
             continue
-        try:
-            await run_step(step, plan, session, by_person=by_person)
-        except StepFailed:
-            if step.fallback is None:
-                if step.optional:
-                    continue
-                raise
-            session.emit(Note(text=f"{step.title} failed; trying: {steps[step.fallback].title}"))
-            await run_step(steps[step.fallback], plan, session)
+        chosen: Step | None = step
+        while chosen is not None:
+            chosen = await _run_or_replace(chosen, plan, session, by_person=by_person)
+
+
+async def _run_or_replace(
+    step: Step, plan: Plan, session: Session, *, by_person: bool
+) -> Step | None:
+    """Run `step`; give the step that stands for it when it failed and has one that may help."""
+    try:
+        await run_step(step, plan, session, by_person=by_person)
+    except StepFailed as failure:
+        if _may_fall_back(step, failure.codes):
+            replacement = next(s for s in plan.steps if s.id == step.fallback)
+            session.emit(Note(text=f"{step.title} failed; trying: {replacement.title}"))
+            return replacement
+        if not step.optional:
+            raise
+    return None
 
 
 async def run_step(step: Step, plan: Plan, session: Session, *, by_person: bool = False) -> Exit:
     """Take one step to its end. Raises StepDenied, CannotConfine, LimitBreached, StepFailed, OutputRefused."""
     async with start_step(step, plan, session, by_person=by_person) as running:
-        ended = await _follow(running, session)
+        ended, codes = await _follow(running, session)
     # (6) What it leaves is looked at only when nothing of it runs any more.
-    outcome, why = _judge(step, ended)
+    outcome, why = _judge(step, ended, codes)
     if outcome == "ok":
         await in_thread(take_outputs, step, running.places, session)
     session.emit(StepFinished(step=step.id, outcome=outcome, exit_status=ended.status, why=why))
@@ -84,8 +94,20 @@ async def run_step(step: Step, plan: Plan, session: Session, *, by_person: bool 
         ceiling = getattr(running.grant.limits, ended.limit, 0)
         raise LimitBreached(step.id, ended.limit, ceiling, ended.detail)
     if outcome != "ok":
-        raise StepFailed(step.id, step.title, ended.status)
+        raise _failure(step, ended, codes, session)
     return ended
+
+
+def _failure(step: Step, ended: Exit, codes: frozenset[str], session: Session) -> StepFailed:
+    failure = StepFailed(step.id, step.title, ended.status, codes)
+    wanted = tuple(
+        denied.tried
+        for denied in session.denials
+        if denied.step == step.id and denied.rule.startswith("network.")
+    )
+    # Many tools ask the network and go on without: what else was found is then the reason.
+    is_reason = step.net is Net.NONE and (not codes or NO_NETWORK in codes)
+    return NetworkWanted(failure, wanted) if wanted and is_reason else failure
 
 
 @asynccontextmanager
@@ -175,8 +197,8 @@ async def _end(step: Step, process: SandboxedProcess, egress: Egress, session: S
     )
 
 
-async def _follow(running: Running, session: Session) -> Exit:
-    """Pass on what the program prints, hold its disk limit, and wait for its end."""
+async def _follow(running: Running, session: Session) -> tuple[Exit, frozenset[str]]:
+    """Pass on what the program prints, hold its disk limit, wait for its end; with the codes found."""
     process, step = running.process, running.step
     parser = session.provider.parser(step.parser) if step.parser else None
     reader = LineReader(step.id, parser, step.expected, session.emit)
@@ -204,7 +226,7 @@ async def _follow(running: Running, session: Session) -> Exit:
                 remedy=f"raise limits.{ended.limit} in the policy if the work is honest",
             )
         )
-    return ended
+    return ended, frozenset(reader.codes)
 
 
 async def _feed(process: SandboxedProcess, session: Session) -> None:
@@ -216,9 +238,16 @@ async def _feed(process: SandboxedProcess, session: Session) -> None:
     await process.write_input(b"")
 
 
-def _judge(step: Step, ended: Exit) -> tuple[str, str]:
+def _may_fall_back(step: Step, codes: frozenset[str]) -> bool:
+    return step.fallback is not None and (
+        not step.fallback_codes or bool(step.fallback_codes & codes)
+    )
+
+
+def _judge(step: Step, ended: Exit, codes: frozenset[str]) -> tuple[str, str]:
     if ended.limit:
         return "limit", f"{ended.limit}: {ended.detail}"
     if ended.status == 0:
         return "ok", ""
-    return ("warned" if step.optional else "failed"), ended.detail
+    bearable = step.optional or _may_fall_back(step, codes)
+    return ("warned" if bearable else "failed"), ended.detail

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
+NO_NETWORK = "NO_NETWORK"
+"""The code of a finding that a tool wanted the network and could not do without."""
+
 
 class Severity(Enum):
     """How bad a tool says it is."""

@@ -133,6 +133,8 @@ class Step:
     """When it fails the run goes on, with a warning."""
     fallback: StepId | None = None
     """A step of the same plan that runs only if this one fails, and then stands for it."""
+    fallback_codes: frozenset[str] = frozenset()
+    """Codes of diagnostics of which one must have been found for `fallback` to be tried; empty: always."""
     parser: str = ""
     """Which of the provider's parsers reads the output: progress and diagnostics."""
     expected: int = 0

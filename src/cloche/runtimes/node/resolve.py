@@ -1,5 +1,6 @@
 """Lock, fetch, lay out, then the install scripts: four steps, and no two of them may do the same."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 from cloche.model.ids import StepId
@@ -25,6 +26,7 @@ SEPARATOR = "\n"
 """Between the name of the linter and the members that links of the lock may lead to."""
 ADDITIONS_LINTER = "npm-lock-additions:"
 _VERB = "resolve"
+_LOCK, _LOCK_WHOLE = StepId("lock"), StepId("lock-whole")
 _FETCH, _LAY_OUT, _MEND = StepId("fetch"), StepId("lay-out"), StepId("fetch-again")
 # What npm would run of the root's own, in npm's order; `npm run install` runs its pre and post too.
 _ROOT_SCRIPTS = ("preinstall", "install", "postinstall", "prepare")
@@ -48,7 +50,7 @@ def plan_resolve(project: NodeProject, facts: HostFacts) -> Plan:
         why = "there is no lock" if lock is None else f"{lock.path} does not fit package.json"
         return Plan(
             verb=_VERB,
-            steps=(_lock_step(project),),
+            steps=_lock_steps(project),
             projections=(projection,),
             notes=(*notes, f"{why}: npm makes one first"),
             again=True,
@@ -69,12 +71,23 @@ def fetch_key(lock: Lock, facts: HostFacts) -> str:
     return sha256("\n".join((lock.digest(), *tools, *urls)).encode()).hexdigest()
 
 
-def _lock_step(project: NodeProject) -> Step:
+def _lock_steps(project: NodeProject) -> tuple[Step, ...]:
+    """Give the choosing of versions, and what stands for it where npm cannot choose without unpacking."""
+    quick = _lock_step(project, _LOCK, "Choose versions", ("--package-lock-only",), limits="lock")
+    whole = _lock_step(project, _LOCK_WHOLE, "Choose versions, unpacking", (), limits="fetch")
+    # With --package-lock-only npm takes the archive of a package that bundles others for a remote
+    # address, and refuses it: npm/cli issue 9800. A whole install chooses the same, in more time.
+    return (replace(quick, fallback=_LOCK_WHOLE, fallback_codes=frozenset({"EALLOWREMOTE"})), whole)
+
+
+def _lock_step(
+    project: NodeProject, name: StepId, title: str, options: tuple[str, ...], *, limits: str
+) -> Step:
     linter = SEPARATOR.join((LOCK_LINTER, *project.member_paths()))
     return Step(
-        id=StepId("lock"),
-        title="Choose versions",
-        argv=(NODE, NPM, "install", "--package-lock-only", *_guards(project), *ONLY_WAY_OUT),
+        id=name,
+        title=title,
+        argv=(NODE, NPM, "install", *options, *_guards(project), *ONLY_WAY_OUT),
         trust=Trust.TOOL,
         net=Net.REGISTRY,
         registry="npm",
@@ -84,7 +97,7 @@ def _lock_step(project: NodeProject) -> Step:
             Output(path=f"/p/{LOCK}", commit_to=LOCK, linter=linter),
             Output(path=f"/cache/{CACHE}", promote=CACHE),
         ),
-        limits="lock",
+        limits=limits,
         parser="npm-http",
     )
 

@@ -36,14 +36,24 @@ def by_id(made: Plan, name: str) -> Step:
 
 def test_without_a_lock_the_plan_makes_one_and_asks_to_be_made_again(facts: HostFacts) -> None:
     made = plan(facts)
-    assert ids(made) == ["lock"]
+    assert ids(made) == ["lock", "lock-whole"]
     assert made.again
     assert made.steps[0].outputs[0].linter == "npm-lock"
 
 
+def test_npm_chooses_by_a_whole_install_only_when_it_mistakes_an_archive(facts: HostFacts) -> None:
+    # npm/cli issue 9800
+    quick, whole = plan(facts).steps
+    assert (quick.fallback, quick.fallback_codes) == (whole.id, {"EALLOWREMOTE"})
+    assert "--package-lock-only" in quick.argv
+    assert "--package-lock-only" not in whole.argv
+    assert whole.outputs == quick.outputs
+    assert {"--allow-remote=none", "--ignore-scripts"} <= set(whole.argv)
+
+
 def test_a_lock_that_does_not_fit_is_made_anew(facts: HostFacts, make_lock: Any, ms: Any) -> None:
     made = plan(facts, make_lock({"dependencies": {"ms": "1.0.0"}}, **{"node_modules/ms": ms}))
-    assert ids(made) == ["lock"]
+    assert ids(made) == ["lock", "lock-whole"]
     assert "does not fit" in made.notes[0]
 
 
