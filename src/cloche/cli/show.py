@@ -14,6 +14,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from cloche.kernel.lines import printable
 from cloche.model.event import (
     ArtifactMade,
     ChangesCommitted,
@@ -118,8 +119,11 @@ class PlainShower:
                 self._say(f"    refused: {shown(event.tried)}", "yellow")
             case Found():
                 found = event.diagnostic
-                where = f"{found.file}:{found.line}: " if found.file else ""
+                line = f":{found.line}" if found.line else ""
+                where = f"{found.file}{line}: " if found.file else ""
                 self._say(f"    {found.severity.value}: {shown(where + found.message)}")
+                if found.hint:
+                    self._say(f"      {shown(found.hint)}")
             case UsageMeasured():
                 self._usage[event.step] = event
             case StepFinished():
@@ -143,7 +147,7 @@ class PlainShower:
 
     def _print(self, event: Output) -> None:
         """Keep the last lines for a failure; show them all with --log, or the newest beside the bar."""
-        lines = event.data.decode("utf-8", "replace").splitlines()
+        lines = [printable(line) for line in event.data.splitlines()]
         tail = self._tails.setdefault(event.step, [])
         tail += lines
         del tail[:-_TAIL]

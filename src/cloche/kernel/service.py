@@ -11,8 +11,10 @@ from cloche.kernel.ends import to_its_end
 from cloche.kernel.errors import InvariantBroken, NotReady
 from cloche.kernel.pipeline import Running, start_step
 from cloche.kernel.session import Session
-from cloche.model.event import Output, PreviewListening, PreviewReady
+from cloche.model.event import Output, PreviewListening, PreviewReady, StepFinished
 from cloche.model.step import Plan, Probe, Step
+
+_KILLED = 137  # by us, as a shell would put it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,15 @@ async def serve(
         try:
             host_port = await preview.start()
             url = f"http://127.0.0.1:{host_port}/"
-            await _wait_ready(step, step.probe, preview, ended, url, session)
+            try:
+                await _wait_ready(step, step.probe, preview, ended, url, session)
+            except NotReady as problem:
+                status = (await running.process.wait_exited()).status if ended.done() else _KILLED
+                finished = StepFinished(
+                    step=step.id, outcome="failed", exit_status=status, why=problem.why
+                )
+                session.emit(finished)
+                raise
             yield Service(running=running, url=url, ended=ended)
         finally:
             ended.cancel()

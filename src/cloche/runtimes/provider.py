@@ -16,7 +16,7 @@ class CannotPlan(ClocheError):
 
     code = "cannot-plan"
     exit_status = 105
-    remedy = "Mend what the message names."
+    remedy = "Mend what the message names; nothing was changed in the project."
 
     def __init__(self, what: str, why: str, mend: str = "") -> None:
         super().__init__(f"{what}: {why}{f' ({mend})' if mend else ''}")

@@ -14,6 +14,9 @@ def read_object(name: str, content: bytes) -> dict[str, Any]:
     try:
         # npm drops a byte order mark; so do we, or the two would read different files.
         value = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise CannotPlan(name, f"it is not JSON: {error.msg} at {where}") from error
     except (ValueError, RecursionError) as error:
         raise CannotPlan(name, f"it is not JSON: {type(error).__name__}") from error
     if not isinstance(value, dict):

@@ -2,7 +2,7 @@
 
 import re
 
-from cloche.model.diagnostic import Diagnostic, Severity
+from cloche.model.diagnostic import NO_NETWORK, Diagnostic, Severity
 from cloche.runtimes.node.diagnostics.location import project_file
 from cloche.runtimes.provider import Reading
 
@@ -21,8 +21,13 @@ _THROWN = re.compile(r"\s*(?:[A-Z][A-Za-z]{0,40})?Error: (?P<message>.+)")
 _START = re.compile(
     r"(?:error during build|Build failed|Failed to compile|✗ Build failed|\[vite\])"
 )
-_FONTS = re.compile(r"[Ff]ailed to fetch [`'\"](?P<font>[^`'\"]{1,80})[`'\"] from Google Fonts")
+_IMPORT = re.compile(
+    r"[Ff]ailed to resolve import [\"'](?P<name>[^\"']{1,200})[\"'] from [\"'](?P<file>[^\"']{1,1000})[\"']"
+)
+_FONTS = re.compile(r"[Ff]ailed to fetch [`'\"]?(?P<font>[^`'\"]{1,80}?)[`'\"]? from Google Fonts")
 _ADDRESS = re.compile(r"(?:getaddrinfo|connect) (?P<why>E[A-Z]+) (?P<host>[A-Za-z0-9.-]{1,253})")
+
+_MOST_WANTED = 100
 
 
 class BundlerParser:
@@ -32,11 +37,14 @@ class BundlerParser:
         self._failing = False
         self._pending: tuple[str, str] | None = None
         self._plugin = ""
-        self._told: set[str] = set()
+        # By what was wanted: a tool that went on without it, as most do, has nothing to complain of.
+        self._wanted: dict[str, Diagnostic] = {}
 
     def line(self, stream: str, text: str) -> Reading:
         """Take one line."""
         del stream
+        if match := _IMPORT.search(text):
+            return _unresolved(match)
         if _START.search(text):
             self._failing = True
             return Reading()
@@ -44,13 +52,13 @@ class BundlerParser:
             severity = Severity(match["severity"].lower())
             return _found(match["message"], severity=severity, place=match)
         if match := _FONTS.search(text):
-            return self._once(
+            return self._want(
                 match["font"],
                 f"the build wants the font {match['font']} from the network",
                 "keep the font in the project and load it with next/font/local",
             )
         if match := _ADDRESS.search(text):
-            return self._once(
+            return self._want(
                 match["host"],
                 f"the build wants the network: {match['host']} ({match['why']})",
                 "a build has no network; fetch what it needs beforehand and keep it in the project",
@@ -58,9 +66,12 @@ class BundlerParser:
         return self._placed(text) if self._failing else Reading()
 
     def end(self, exit_status: int) -> Reading:
-        """Give a complaint whose place never came."""
-        if exit_status == 0 or self._pending is None:
+        """Give what the network was wanted for, and a complaint whose place never came."""
+        if exit_status == 0:
             return Reading()
+        wanted = tuple(self._wanted.values())
+        if wanted or self._pending is None:
+            return Reading(diagnostics=wanted)
         code, message = self._pending
         return _found(message, code=code)
 
@@ -80,11 +91,34 @@ class BundlerParser:
         (code, message), self._pending = self._pending, None
         return _found(message, code=code, place=place)
 
-    def _once(self, key: str, message: str, hint: str) -> Reading:
-        if key in self._told or len(self._told) > 100:
-            return Reading()
-        self._told.add(key)
-        return _found(message, code="NO_NETWORK", hint=hint)
+    def _want(self, key: str, message: str, hint: str) -> Reading:
+        if len(self._wanted) < _MOST_WANTED:
+            self._wanted.setdefault(
+                key,
+                Diagnostic(
+                    tool="bundler",
+                    severity=Severity.ERROR,
+                    message=message,
+                    code=NO_NETWORK,
+                    hint=hint,
+                ),
+            )
+        return Reading()
+
+
+def _unresolved(match: re.Match[str]) -> Reading:
+    return Reading(
+        diagnostics=(
+            Diagnostic(
+                tool="bundler",
+                severity=Severity.ERROR,
+                message=f"{match['name']!r} is imported and is not there",
+                code="UNRESOLVED_IMPORT",
+                file=project_file(match["file"]),
+                hint="add the package to the dependencies in package.json, or mend the path",
+            ),
+        )
+    )
 
 
 def _found(
@@ -92,7 +126,6 @@ def _found(
     *,
     severity: Severity = Severity.ERROR,
     code: str = "",
-    hint: str = "",
     place: re.Match[str] | None = None,
 ) -> Reading:
     return Reading(
@@ -105,7 +138,6 @@ def _found(
                 file=project_file(place["file"]) if place is not None else "",
                 line=int(place["line"]) if place is not None else 0,
                 column=int(place["column"]) if place is not None else 0,
-                hint=hint,
             ),
         )
     )

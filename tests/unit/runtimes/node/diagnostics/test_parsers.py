@@ -74,6 +74,54 @@ def test_a_plugins_complaint_without_a_place_comes_at_the_end() -> None:
     assert read("build", text, status=0) == []
 
 
+def test_a_missing_package_is_said_with_the_file_that_imports_it() -> None:
+    line = (
+        'Error: [vite]: Rolldown failed to resolve import "left-pad" from "/project/src/App.tsx".'
+    )
+    (found,) = read("build", line)
+    assert (found.file, found.code) == ("src/App.tsx", "UNRESOLVED_IMPORT")
+    assert "'left-pad'" in found.message
+    assert "dependencies" in found.hint
+
+
+@pytest.mark.parametrize("quote", ["`", ""])
+def test_a_font_from_the_network_is_said_once_with_its_remedy(quote: str) -> None:
+    line = f"Failed to fetch {quote}Geist Mono{quote} from Google Fonts."
+    (found,) = read("build", f"{line}\n{line}")
+    assert (found.code, found.hint.split()[-1]) == ("NO_NETWORK", "next/font/local")
+    assert "Geist Mono" in found.message
+
+
+def test_a_tool_that_went_on_without_the_network_has_no_complaint() -> None:
+    line = "prebuild-install warn install getaddrinfo ENOTFOUND downloads.example.org"
+    assert read("build", line, status=0) == []
+    (found,) = read("build", line)
+    assert "downloads.example.org" in found.message
+
+
+@pytest.mark.parametrize(
+    ("line", "tool"),
+    [
+        ("gyp ERR! stack Error: not found: make", "make"),
+        ("gyp ERR! find Python Could not find any Python installation to use", "python3"),
+        ("make: cc: No such file or directory", "cc"),
+        ("make[1]: g++: No such file or directory", "g++"),
+        ("/bin/sh: 1: g++: not found", "g++"),
+    ],
+)
+def test_a_machine_without_a_compiler_is_said_to_be_one(line: str, tool: str) -> None:
+    before = "prebuild-install warn install getaddrinfo ENOTFOUND downloads.example.org"
+    (found,) = [d for d in read("build", f"{before}\n{line}") if d.tool == "node-gyp"]
+    assert (found.code, found.message.split()[-1]) == ("NO_COMPILER", tool)
+    assert "apt-get install" in found.hint
+
+
+def test_a_command_that_is_not_installed_is_named() -> None:
+    (found,) = read("build", "sh: 1: webpack: not found", status=127)
+    assert found.code == "COMMAND_NOT_FOUND"
+    assert "webpack" in found.message
+
+
 def test_esbuilds_form_is_read() -> None:
     (found,) = read("build", "src/a.ts:3:10: ERROR: Expected identifier but found end of file")
     assert (found.file, found.line, found.column) == ("src/a.ts", 3, 10)
