@@ -7,11 +7,17 @@ from cloche.runtimes.node.vocabulary import NODE, NPM, PROJECT, environment
 from cloche.runtimes.provider import CannotPlan
 
 _PLACEHOLDER = "no test specified"
+# What starters call it when they do not call it "build", the likeliest first.
+_OTHER_NAMES = ("build:ts", "build:prod", "build:production", "build:all", "compile")
 
 
 def plan_build(manifest: Manifest) -> Plan:
     """Plan the `build` script. Raises CannotPlan when there are sources that something must build."""
-    if "build" not in manifest.scripts:
+    name = build_script(manifest)
+    if not name and manifest.workspaces:
+        every = _script("build", "Build every member", "build", "--workspaces", "--if-present")
+        return Plan(verb="build", steps=(every,))
+    if not name:
         if manifest.depends_on("typescript") or manifest.depends_on("vite"):
             raise CannotPlan(
                 manifest.path,
@@ -21,7 +27,13 @@ def plan_build(manifest: Manifest) -> Plan:
         return Plan(
             verb="build", steps=(), notes=("there is no build script: the sources are the build",)
         )
-    return Plan(verb="build", steps=(_script("build", "Build", "build"),))
+    notes = () if name == "build" else (f"there is no build script: {name} is run instead",)
+    return Plan(verb="build", steps=(_script("build", "Build", name),), notes=notes)
+
+
+def build_script(manifest: Manifest) -> str:
+    """Give the name of the script that builds; "" when there is none."""
+    return next((name for name in ("build", *_OTHER_NAMES) if name in manifest.scripts), "")
 
 
 def plan_test(manifest: Manifest) -> Plan:
@@ -34,14 +46,14 @@ def plan_test(manifest: Manifest) -> Plan:
     return Plan(verb="test", steps=(_script("test", "Test", "test"),))
 
 
-def _script(name: str, title: str, limits: str) -> Step:
+def _script(kind: str, title: str, name: str, *options: str) -> Step:
     return Step(
-        id=StepId(name),
+        id=StepId(kind),
         title=title,
-        argv=(NODE, NPM, "run", name),
+        argv=(NODE, NPM, "run", name, *options),
         trust=Trust.PROJECT,
-        env=environment(limits),
+        env=environment(kind),
         mounts=(PROJECT,),
-        limits=limits,
+        limits=kind,
         parser="build",
     )

@@ -9,6 +9,8 @@ from cloche.runtimes.node.manifest import Manifest
 from cloche.runtimes.node.vocabulary import NODE, PROJECT_TO_LOOK_AT, environment
 from cloche.runtimes.project import ProjectView
 
+# The compiler with an understanding of other files than TypeScript's comes before the plain one.
+_CHECKERS = (("vue-tsc", "vue-tsc"), ("typescript", "tsc"))
 _FORMATTER = "eslint-lines.cjs"
 _LINT_CONFIGURATIONS = (
     "eslint.config.js",
@@ -22,7 +24,7 @@ def plan_validate(manifest: Manifest, view: ProjectView) -> Plan:
     """Plan the type checker, which must pass, and the linter, which may only warn."""
     steps = []
     projections: tuple[Projection, ...] = ()
-    compiler = program_of(view, "typescript", "tsc")
+    compiler = next((found for one in _CHECKERS if (found := program_of(view, *one))), "")
     configuration = view.read("tsconfig.json")
     if compiler and configuration is not None:
         # With references, plain tsc would look at the empty list of files of the root alone.

@@ -35,6 +35,11 @@ class Manifest:
     module_type: str
     main: str
 
+    @property
+    def directory(self) -> str:
+        """Where it lies in the project; "" for the root's."""
+        return self.path.rpartition("/")[0]
+
     def depends_on(self, name: str) -> bool:
         """Tell whether `name` is asked for in any field."""
         return any(name in entries for entries in self.dependencies.values())

@@ -17,12 +17,19 @@ from cloche.model.step import (
     Trust,
 )
 from cloche.runtimes.node.components import components_of
-from cloche.runtimes.node.frameworks import RESULTS, framework_of, is_server, program_of
+from cloche.runtimes.node.frameworks import is_server, program_of
 from cloche.runtimes.node.lock import Lock
 from cloche.runtimes.node.manifest import Manifest
+from cloche.runtimes.node.members import built_site, member_files, starting_member
 from cloche.runtimes.node.names import is_inside
-from cloche.runtimes.node.script import Command, read_script
-from cloche.runtimes.node.source import LOCK, MANIFEST, read_manifest_only, read_project_lock
+from cloche.runtimes.node.script import Command, read_script, without_building
+from cloche.runtimes.node.source import (
+    LOCK,
+    MANIFEST,
+    read_manifest_only,
+    read_members,
+    read_project_lock,
+)
 from cloche.runtimes.node.vocabulary import HOST, NODE, NPM, environment
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan
@@ -38,6 +45,9 @@ _NOISE = (
     ".cache",
     ".vite",
     "tsconfig.tsbuildinfo",
+    # What a C compiler left on the way to a native module.
+    "obj.target",
+    ".deps",
     ".next/cache",
     ".next/trace",
     ".next/trace-build",
@@ -58,7 +68,7 @@ def plan_package(view: ProjectView) -> Plan:
     """Plan the package of a built project. Raises CannotPlan when nothing is built."""
     manifest = read_manifest_only(view)
     lock = read_project_lock(view)
-    contents = _contents(manifest, lock, view)
+    contents = _contents(manifest, read_members(view, manifest), lock, view)
     return Plan(
         verb="package",
         steps=(),
@@ -75,32 +85,17 @@ def plan_package(view: ProjectView) -> Plan:
     )
 
 
-def _contents(manifest: Manifest, lock: Lock | None, view: ProjectView) -> _Contents:
+def _contents(
+    manifest: Manifest, members: tuple[Manifest, ...], lock: Lock | None, view: ProjectView
+) -> _Contents:
     if manifest.depends_on("next") and view.read(".next/BUILD_ID") is not None:
-        return _next(manifest, lock, view)
-    start = read_script(manifest.scripts.get("start", ""))
-    site = _site(manifest, view)
-    if site and not (start is not None and is_server(manifest)):
+        return _next(lock, view)
+    start = read_script(without_building(manifest.scripts.get("start", "")))
+    if start is not None and any(is_server(one) for one in (manifest, *members)):
+        return _server(manifest, members, lock, view)
+    if site := built_site(manifest, members, view):
         return _static(site)
-    if start is None and "start" not in manifest.scripts and not manifest.main:
-        raise CannotPlan(
-            manifest.path,
-            "there is no built site and no start script",
-            "build first, or say how it starts",
-        )
-    return _server(manifest, lock, view, start)
-
-
-def _site(manifest: Manifest, view: ProjectView) -> str:
-    """Give the directory of a built site; "" when there is none."""
-    framework = framework_of(manifest)
-    likely = (*(framework.results if framework is not None else ()), *RESULTS)
-    for directory in likely:
-        if view.read(f"{directory}/index.html") is not None:
-            return directory
-    # Angular puts the site one or two levels further down.
-    pages = view.names("dist/*/index.html", limit=10)
-    return min(pages, key=lambda page: page.count("/")).rpartition("/")[0] if pages else ""
+    return _server(manifest, members, lock, view)
 
 
 def _static(site: str) -> _Contents:
@@ -114,7 +109,7 @@ def _static(site: str) -> _Contents:
     )
 
 
-def _next(manifest: Manifest, lock: Lock | None, view: ProjectView) -> _Contents:
+def _next(lock: Lock | None, view: ProjectView) -> _Contents:
     if view.read("out/index.html") is not None:
         return _static("out")
     if view.read(".next/standalone/server.js", limit=16 << 20) is not None:
@@ -130,31 +125,29 @@ def _next(manifest: Manifest, lock: Lock | None, view: ProjectView) -> _Contents
     program = program_of(view, "next", "next")
     if not program:
         raise CannotPlan("node_modules/next", "it is not installed", "resolve first")
-    own = tuple(name for name in _next_files(view))
-    include = (".next", MANIFEST, *own, *_there(("public",), view), *_production(lock, view))
+    own = (*view.names("next.config.*"), *_there(("public",), view))
+    include = (".next", MANIFEST, *own, *_production(lock, view))
     argv = (NODE, program, "start", "-H", HOST, "-p", str(_PORT))
-    del manifest
     return _Contents(include=include, serve=_serve(argv))
 
 
-def _next_files(view: ProjectView) -> tuple[str, ...]:
-    return view.names("next.config.*")
-
-
 def _server(
-    manifest: Manifest, lock: Lock | None, view: ProjectView, start: Command | None
+    manifest: Manifest, members: tuple[Manifest, ...], lock: Lock | None, view: ProjectView
 ) -> _Contents:
     notes: tuple[str, ...] = ()
+    start = read_script(without_building(manifest.scripts.get("start", "")))
     argv = _start(manifest, lock, view, start)
     if not argv:
-        argv = (NODE, NPM, "run", "start")
-        notes = ("the start script needs a shell; it is started through npm",)
+        where = starting_member(manifest, members)
+        argv = (NODE, NPM, "run", "start", *((f"--workspace={where}",) if where else ()))
+        notes = (f"the start script of {where or 'the project'} is started through npm",)
     built = tuple(name for name in ("dist", "build", ".output") if view.names(f"{name}/*", limit=1))
     entry = argv[1] if argv[1] != NPM else ""
     included = list(dict.fromkeys((*built, *_there(_COMPANIONS, view), *_locked(view))))
+    included += member_files(members, lock, view)
     if entry and not _covers(included, entry) and not entry.startswith("node_modules/"):
         included += _sources_of(entry, view)
-    elif not built:
+    elif not built and not members:
         included += _there(_SOURCES, view)
     included += _production(lock, view)
     return _Contents(include=tuple(dict.fromkeys(included)), serve=_serve(argv), notes=notes)

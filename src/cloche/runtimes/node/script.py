@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 _SHELL = re.compile(r"[;&|<>()$`\n\\{}*?~]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[^=]*\Z")
+_BUILDING = re.compile(r"(?:npm (?:run|run-script) )[A-Za-z0-9:_-]+\Z")
 _PREFIXES = frozenset({"cross-env", "npx", "exec"})
 
 
@@ -32,6 +33,17 @@ def read_script(line: str) -> Command | None:
     while words and (words[0] in _PREFIXES or _ASSIGNMENT.match(words[0])):
         words = words[1:]
     return Command(program=words[0], arguments=tuple(words[1:])) if words else None
+
+
+def without_building(line: str) -> str:
+    """Drop what a start script runs in front of the server itself: scripts of the project, by npm.
+
+    A package holds what was built, and not the tools that build.
+    """
+    parts = [part.strip() for part in line.split("&&")]
+    while len(parts) > 1 and _BUILDING.match(parts[0]):
+        parts = parts[1:]
+    return " && ".join(parts)
 
 
 def without_options(arguments: tuple[str, ...], names: frozenset[str]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class NodeProject:
 
     def member_paths(self) -> tuple[str, ...]:
         """Give the directories of the members."""
-        return tuple(member.path.rpartition("/")[0] for member in self.members)
+        return tuple(member.directory for member in self.members)
 
     def is_locked(self) -> bool:
         """Tell whether the lock was made from these very manifests."""
@@ -57,7 +57,7 @@ def read_manifest_only(view: ProjectView) -> Manifest:
 def read_project(view: ProjectView) -> NodeProject:
     """Read and judge everything a fetch may use. Raises CannotPlan, LockTooOld, LintRefused."""
     manifest = read_manifest_only(view)
-    members = _members(view, manifest)
+    members = read_members(view, manifest)
     reasons = [
         reason
         for one in (manifest, *members)
@@ -83,8 +83,8 @@ def read_project_lock(view: ProjectView) -> Lock | None:
     return None
 
 
-def _members(view: ProjectView, root: Manifest) -> tuple[Manifest, ...]:
-    """Find workspaces and "file:" directories, and those that these depend on in turn."""
+def read_members(view: ProjectView, root: Manifest) -> tuple[Manifest, ...]:
+    """Find workspaces and "file:" directories, and those that these depend on in turn. Raises CannotPlan."""
     found: dict[str, Manifest] = {}
     pending = [*_workspace_paths(view, root.workspaces), *_directories(root)]
     while pending:

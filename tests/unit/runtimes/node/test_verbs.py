@@ -32,6 +32,18 @@ def test_a_missing_build_script_is_said_with_its_remedy(facts: HostFacts) -> Non
         PROVIDER.build(project(devDependencies=VITE), facts)
 
 
+def test_a_build_of_another_name_is_found_and_said(facts: HostFacts) -> None:
+    plan = PROVIDER.build(project(scripts={"build:ts": "tsc"}), facts)
+    assert plan.steps[0].argv[-2:] == ("run", "build:ts")
+    assert "build:ts" in plan.notes[0]
+
+
+def test_members_are_built_when_the_root_says_nothing(facts: HostFacts) -> None:
+    plan = PROVIDER.build(project(workspaces=["packages/*"]), facts)
+    check_plan(plan)
+    assert plan.steps[0].argv[-4:] == ("run", "build", "--workspaces", "--if-present")
+
+
 def test_sources_that_need_no_build_are_the_build(facts: HostFacts) -> None:
     assert PROVIDER.build(project(), facts).steps == ()
 
@@ -111,6 +123,33 @@ def test_a_server_is_packaged_with_its_production_packages_only(
     assert {c.name: c.development for c in spec.components}["typescript"]
 
 
+def test_a_start_script_that_builds_first_is_started_without_the_build(
+    facts: HostFacts, make_lock: Any, ms: Any
+) -> None:
+    command = {**ms, "bin": {"fastify": "cli.js"}}
+    files = {
+        "package-lock.json": make_lock(**{"node_modules/fastify-cli": command}),
+        "dist/app.js": "x",
+        "node_modules/fastify-cli/package.json": '{"bin":{"fastify":"cli.js"}}',
+    }
+    line = "npm run build:ts && fastify start -l info dist/app.js"
+    view = project(files, scripts={"start": line}, dependencies={"fastify": "5"})
+    spec = PROVIDER.package(view, facts).artifact
+    assert spec is not None
+    assert spec.serve is not None
+    assert spec.serve.argv == (
+        "@node/bin/node", "node_modules/fastify-cli/cli.js", "start", "-l", "info", "dist/app.js",
+    )  # fmt: skip
+
+
+def test_a_start_script_that_needs_a_shell_is_started_through_npm(facts: HostFacts) -> None:
+    view = project({"dist/a.js": "x"}, scripts={"start": "node dist/a.js | tee log"})
+    spec = PROVIDER.package(view, facts).artifact
+    assert spec is not None
+    assert spec.serve is not None
+    assert spec.serve.argv[-2:] == ("run", "start")
+
+
 def test_components_carry_digest_licence_and_purl(
     facts: HostFacts, make_lock: Any, ms: Any
 ) -> None:
@@ -160,6 +199,16 @@ def test_types_are_checked_by_the_projects_own_compiler(facts: HostFacts) -> Non
     assert plan.steps[0].argv == (
         "@node/bin/node", "node_modules/typescript/bin/tsc", "-b", "--noEmit", "--pretty", "false",
     )  # fmt: skip
+
+
+def test_types_of_vue_are_checked_by_the_compiler_that_knows_them(facts: HostFacts) -> None:
+    files = {
+        "tsconfig.json": '{"references":[]}',
+        "node_modules/typescript/package.json": '{"bin":{"tsc":"./bin/tsc"}}',
+        "node_modules/vue-tsc/package.json": '{"bin":{"vue-tsc":"bin/vue-tsc.js"}}',
+    }
+    plan = PROVIDER.validate(project(files), facts)
+    assert plan.steps[0].argv[1] == "node_modules/vue-tsc/bin/vue-tsc.js"
 
 
 def test_the_linter_may_only_warn(facts: HostFacts) -> None:
