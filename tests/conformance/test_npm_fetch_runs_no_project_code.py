@@ -97,8 +97,9 @@ def fetch(project: Path, registry: Double, tools: dict[str, Toolchain]) -> list[
     for _ in range(3):
         plan = provider.resolve_dependencies(DirectoryView(project), facts)
         check_plan(plan)
+        stand_ins = {step.fallback for step in plan.steps}
         for step in plan.steps:
-            if step.trust is not Trust.TOOL or step.id == "fetch-again":
+            if step.trust is not Trust.TOOL or step.id in stand_ins:
                 continue
             places.append(run_tool_step(step, plan, project, registry, tools))
             for output in step.outputs:

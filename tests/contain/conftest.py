@@ -57,6 +57,17 @@ def start(identity: str, request: pytest.FixtureRequest) -> tuple[tuple[str, ...
     return (*NOBODY, python, str(public / "jail.py")), changed or str(public / "src")
 
 
+@pytest.fixture
+def prefix(identity: str) -> tuple[str, ...]:
+    """What goes before a command of the whole of Cloche so that `identity` runs it."""
+    if identity == "root" or os.geteuid() != 0:
+        return ()
+    places = (sys.executable, os.path.realpath(sys.executable), str(SOURCE))
+    if any(_is_private(Path(place)) for place in places):
+        pytest.skip("user-namespace of an ordinary user: none may enter the home of this clone")
+    return NOBODY
+
+
 def _is_private(path: Path) -> bool:
     return any(not parent.stat().st_mode & 0o001 for parent in path.parents)
 

@@ -134,4 +134,5 @@ def test_cannot_take_more_of_the_processor(python: Run, identity: str) -> None:
         pytest.skip(
             "cpu-limit: this user can make no control group for the processor on this machine"
         )
-    assert float(done.stdout) < 1.6  # of three seconds: a fifth, and what a busy machine adds
+    # A fifth of three seconds is 0.6; without the limit even a machine with four busy neighbours gives more.
+    assert float(done.stdout) < 0.9

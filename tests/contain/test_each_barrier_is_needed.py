@@ -62,7 +62,10 @@ MUTANTS = (
     ),
     Mutant(
         "9-no-capabilities",
-        ((f"{LAUNCH}/payload.py", "privileges.drop_capabilities()", "pass"),),
+        (
+            (f"{LAUNCH}/init.py", "privileges.empty_bounding_set()", "pass"),
+            (f"{LAUNCH}/payload.py", "privileges.drop_capabilities()", "pass"),
+        ),
         f"{REACH}::test_has_no_capability_and_cannot_gain_one",
     ),
     Mutant(
@@ -78,7 +81,13 @@ MUTANTS = (
     ),
     Mutant(
         "11-landlock",
-        ((f"{LAUNCH}/landlock.py", "calls.syscall(_SYS_RESTRICT, ruleset, 0)", "pass"),),
+        (
+            (
+                f"{LAUNCH}/landlock.py",
+                "calls.syscall(_SYS_RESTRICT, self._descriptor, 0)",
+                "pass",
+            ),
+        ),
         f"{ALONE}::test_landlock_alone_refuses_a_write_where_the_mount_is_writable",
     ),
     Mutant(
