@@ -56,8 +56,7 @@ class NetworkWanted(StepFailed):
 
     def __init__(self, failure: StepFailed, wanted: tuple[str, ...]) -> None:
         super().__init__(failure.step, failure.title, failure.status, failure.codes)
-        more = f" and {len(wanted) - 5} more" if len(wanted) > 5 else ""
-        self.args = (f"{failure}; it wanted the network: {', '.join(wanted[:5])}{more}",)
+        ClocheError.__init__(self, f"{failure}; it wanted the network", wanted)
         self.wanted = wanted
 
 
