@@ -96,7 +96,7 @@ def decode(descriptor: int) -> LaunchPlan:
 def _fields(descriptor: int, types: dict[str, type]) -> "dict[str, Any]":
     try:
         fields = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PlanRefused("the document is not JSON") from error
     if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
         raise PlanRefused("the document is of another version")
@@ -107,10 +107,11 @@ def _fields(descriptor: int, types: dict[str, type]) -> "dict[str, Any]":
 
 
 def _check_operation(operation: "Any") -> None:
-    if type(operation) is not dict or operation.get("kind") not in OPERATIONS:
+    kind = operation.get("kind") if type(operation) is dict else None
+    if type(kind) is not str or kind not in OPERATIONS:
         raise PlanRefused(f"unknown mount operation {str(operation)[:80]}")
     rest = {key: value for key, value in operation.items() if key != "kind"}
-    _check(rest, OPERATIONS[operation["kind"]], operation["kind"])
+    _check(rest, OPERATIONS[kind], kind)
     target = operation["target"]
     if not target.startswith("/") or ".." in target.split("/"):
         raise PlanRefused(f"mount target {target!r} is not absolute")
@@ -123,3 +124,11 @@ def _check(fields: "dict[str, Any]", types: dict[str, type], what: str) -> None:
     for name, kind in types.items():
         if type(fields[name]) is not kind:
             raise PlanRefused(f"{what}: {name} is not {kind.__name__}")
+        if not _holds_texts(name, fields[name]):
+            raise PlanRefused(f"{what}: {name} holds what is not text")
+
+
+def _holds_texts(name: str, value: "Any") -> bool:
+    if type(value) is dict:
+        return all(type(each) is str for each in value.values())
+    return type(value) is not list or name == "mounts" or all(type(each) is str for each in value)

@@ -19,7 +19,8 @@ class Constraints:
     ports: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
-        if self.expires_at is not None and self.expires_at <= 0:
+        # A time that is not a number would never come.
+        if self.expires_at is not None and not self.expires_at > 0:
             raise InvalidValue("expires_at", self.expires_at, "seconds since 1970")
 
     def objections(self, *, name: str, port: int | None, now: float) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from cloche.egress.denial import Refused
 from cloche.egress.http_head import LONGEST_HEAD
 from cloche.egress.relay import reset
-from cloche.egress.tls import Hello, server_name
+from cloche.egress.tls import Hello, HelloReader
 
 _HEAD_SECONDS = 10.0
 _SPEAKS_LAST_SECONDS = 0.3
@@ -82,7 +82,9 @@ class Client:
             return b""
 
     async def _judged_words(self, host: str, port: int, *, required: bool) -> bytes:
-        while not self._buffer or (name := server_name(self._buffer)) is Hello.INCOMPLETE:
+        reader, seen = HelloReader(), 0
+        while (name := reader.feed(self._buffer[seen:])) is Hello.INCOMPLETE:
+            seen = len(self._buffer)
             if not await self._more():
                 raise HungUp
         if name is Hello.NOT_TLS and not required:

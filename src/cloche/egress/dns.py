@@ -18,6 +18,7 @@ _A = 1
 _SECONDS = 60
 _FIRST = int(ipaddress.IPv4Address("198.18.0.16"))
 _MOST_NAMES = 4096
+_LONGEST_NAME = 255  # with the lengths of its labels, RFC 1035 section 2.3.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def parse(data: bytes) -> Question | None:
             return None
         labels.append(data[place + 1 : place + 1 + length].decode("latin-1").lower())
         place += 1 + length
-    if len(data) < place + 4:
+    if len(data) < place + 4 or place - 12 > _LONGEST_NAME:
         return None
     (kind,) = struct.unpack_from(">H", data, place)
     return Question(number, flags, ".".join(labels), kind, data[12 : place + 4])

@@ -15,28 +15,47 @@ LONGEST_HELLO = 65_536
 _LONGEST_RECORD = 16_640
 
 
+class HelloReader:
+    """Takes the first bytes of a stream as they come; looks at each once, however small the pieces are."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._offset = 0
+        self._handshake = bytearray()
+
+    def feed(self, data: bytes) -> str | Hello:
+        """Give the server name in lower case, or what stands in its place so far."""
+        self._data += data
+        while True:
+            head = bytes(self._data[self._offset : self._offset + 5])
+            if head[:1] not in (b"", b"\x16"):
+                return Hello.NOT_TLS
+            if len(head) < 5:
+                break
+            length = int.from_bytes(head[3:5], "big")
+            if head[1] != 3 or not 0 < length <= _LONGEST_RECORD:
+                return Hello.NOT_TLS
+            end = self._offset + 5 + length
+            if len(self._data) < end:
+                break
+            self._handshake += self._data[self._offset + 5 : end]
+            self._offset = end
+            if (found := self._found()) is not None:
+                return found
+        return Hello.INCOMPLETE if len(self._data) <= LONGEST_HELLO else Hello.NOT_TLS
+
+    def _found(self) -> str | Hello | None:
+        if len(self._handshake) < 4:
+            return None
+        wanted = 4 + int.from_bytes(self._handshake[1:4], "big")
+        if self._handshake[0] != 1 or wanted > LONGEST_HELLO:
+            return Hello.NOT_TLS
+        return _name(bytes(self._handshake[:wanted])) if len(self._handshake) >= wanted else None
+
+
 def server_name(data: bytes) -> str | Hello:
     """Give the server name in lower case, or what stands in its place."""
-    handshake = bytearray()
-    offset = 0
-    while True:
-        if data[offset : offset + 1] not in (b"", b"\x16"):
-            return Hello.NOT_TLS
-        if len(data) < offset + 5:
-            return Hello.INCOMPLETE if len(data) <= LONGEST_HELLO else Hello.NOT_TLS
-        length = int.from_bytes(data[offset + 3 : offset + 5], "big")
-        if data[offset + 1] != 3 or not 0 < length <= _LONGEST_RECORD:
-            return Hello.NOT_TLS
-        handshake += data[offset + 5 : offset + 5 + length]
-        if len(handshake) >= 4:
-            wanted = 4 + int.from_bytes(handshake[1:4], "big")
-            if handshake[0] != 1 or wanted > LONGEST_HELLO:
-                return Hello.NOT_TLS
-            if len(handshake) >= wanted:
-                return _name(bytes(handshake[:wanted]))
-        if len(data) < offset + 5 + length:
-            return Hello.INCOMPLETE
-        offset += 5 + length
+    return HelloReader().feed(data)
 
 
 def _name(hello: bytes) -> str | Hello:

@@ -4,6 +4,8 @@ import base64
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from cloche.errors import InvalidValue
+
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -31,8 +33,13 @@ class UpstreamProxy:
 
 
 def proxy_from_url(url: str, bypass: str) -> UpstreamProxy | None:
-    """Read a proxy's address as tools write it; None when it is not an http proxy."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    """Read a proxy's address as tools write it; None when it is not an http proxy. Raises InvalidValue."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port
+    except ValueError as error:
+        # Not shown: it may hold a password.
+        raise InvalidValue("proxy of your configuration", "...", "http://HOST:PORT") from error
     if parts.scheme not in _PORTS or not parts.hostname:
         return None
     credentials = ""
@@ -44,7 +51,7 @@ def proxy_from_url(url: str, bypass: str) -> UpstreamProxy | None:
     )
     return UpstreamProxy(
         host=parts.hostname,
-        port=parts.port or _PORTS[parts.scheme],
+        port=port or _PORTS[parts.scheme],
         credentials=credentials,
         bypass=tuple(name or "*" for name in names),
     )

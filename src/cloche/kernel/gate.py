@@ -41,7 +41,7 @@ def gate(
         if context.network_policy is NetworkMode.NONE:
             raise StepDenied(step.id, (_OFFLINE,))
         actions += [
-            Connect(host=rule.pattern.text.removeprefix("*."), port=port, origin=rule.origin)
+            Connect(host=rule.pattern.text, port=port, origin=rule.origin)
             for rule in hosts
             for port in rule.ports
         ]

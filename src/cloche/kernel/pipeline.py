@@ -35,7 +35,7 @@ from cloche.model.event import (
     UsageMeasured,
 )
 from cloche.model.grant import Grant
-from cloche.model.step import Net, Plan, Step
+from cloche.model.step import Plan, Step
 from cloche.sandbox.planner import plan_sandbox
 from cloche.sandbox.platform import Exit, SandboxedProcess
 
@@ -146,9 +146,7 @@ async def start_step(
         rules=grant.hosts,
         max_bytes=grant.limits.network_bytes,
         emit=session.note,
-        upstream=session.registry.upstream
-        if session.registry and step.net is Net.REGISTRY
-        else None,
+        upstream=session.registry.upstream if session.registry else None,
     )
     try:
         session.containment[step.id] = process.report.rows()

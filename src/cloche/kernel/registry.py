@@ -126,22 +126,21 @@ def learn(
     """
     rules: list[HostRule] = []
     for url in facts.urls:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme, 0)
-        if not parts.hostname or not port:
-            continue
         try:
-            pattern = HostPattern(parts.hostname)
-        except InvalidValue:
-            continue  # an address literal; the tool's own message will say it is refused
-        rules.append(
-            HostRule(
-                pattern=pattern,
-                ports=(port,),
-                origin=f"registry:{name}",
-                trusted_addresses=_special_addresses(parts.hostname, port),
+            parts = urlsplit(url)
+            port = parts.port or _PORTS.get(parts.scheme, 0)
+            pattern = HostPattern(parts.hostname or "")
+        except (ValueError, InvalidValue):
+            continue  # no address, or one without a name; the tool's own message will say it is refused
+        if port:
+            rules.append(
+                HostRule(
+                    pattern=pattern,
+                    ports=(port,),
+                    origin=f"registry:{name}",
+                    trusted_addresses=_special_addresses(pattern.text, port),
+                )
             )
-        )
     return Registry(
         facts=facts, hosts=tuple(dict.fromkeys(rules)), upstream=_proxy(facts, config, environment)
     )

@@ -1,6 +1,6 @@
 """What a person typed, as a plan: `cloche run -- ARGV` is one step over the project."""
 
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, InvalidValue
 from cloche.kernel.context import RunOptions
 from cloche.model.action import TYPED
 from cloche.model.hosts import HostPattern, HostRule
@@ -43,7 +43,9 @@ def host_rules(network: tuple[str, ...]) -> tuple[HostRule, ...]:
     for text in network:
         if text == REGISTRIES:
             continue
-        host, _, port = text.partition(":")
-        ports = (int(port),) if port.isdecimal() else (80, 443)
+        host, colon, port = text.partition(":")
+        if colon and not (port.isascii() and port.isdecimal() and len(port) <= 5):
+            raise InvalidValue("network", text[:80], "HOST or HOST:PORT")
+        ports = (int(port),) if port else (80, 443)
         rules.append(HostRule(pattern=HostPattern(host), ports=ports, origin=TYPED))
     return tuple(rules)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cloche.errors import InvalidValue
 from cloche.model.paths import JailPath
 from cloche.model.step import Trust
 
@@ -17,6 +18,10 @@ class Execute:
     trust: Trust
     typed_by_person: bool = False
     """True for `cloche run`: the command line came from the user, not from a provider."""
+
+    def __post_init__(self) -> None:
+        if not self.argv:
+            raise InvalidValue("argv", self.argv, "a program and its arguments")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,7 @@ class DeleteFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connect:
-    """Open a connection out of the sandbox to the canonical name `host`."""
+    """Open connections out of the sandbox to the canonical name `host`, or to all names that "*.domain" means."""
 
     host: str
     port: int

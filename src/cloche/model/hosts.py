@@ -26,7 +26,8 @@ def canonical_host(text: str) -> str:
     """
     host = text.lower().removesuffix(".")
     labels = host.split(".")
-    if len(host) > 253 or not all(_LABEL.match(label) for label in labels):
+    # Before folding: some letters of other scripts become ASCII by it (U+212A is a "k").
+    if not text.isascii() or len(host) > 253 or not all(_LABEL.match(label) for label in labels):
         raise InvalidValue("host", text[:80], "a host name of letters, digits and hyphens")
     if _NUMERIC.match(labels[-1]):
         raise InvalidValue("host", text[:80], "a name, not a numeric address")

@@ -55,7 +55,11 @@ class JailPath:
             raise PathOutsideJail(text, "it is absolute")
         if "\0" in text:
             raise PathOutsideJail(text, "it holds a NUL")
-        if len(text.encode("utf-8", "surrogateescape")) > _LONGEST:
+        try:
+            size = len(text.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError as error:
+            raise PathOutsideJail(ascii(text[:80]), "no file can have this name") from error
+        if size > _LONGEST:
             raise PathOutsideJail(text[:80], f"it is longer than {_LONGEST} bytes")
         parts = tuple(part for part in text.split("/") if part not in ("", "."))
         if ".." in parts:

@@ -37,7 +37,7 @@ Spoken = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def _execute(rules: ExecuteRules, action: Execute) -> Spoken:
-    names = (action.argv[0], action.argv[0].rpartition("/")[2]) if action.argv else ("",)
+    names = (action.argv[0], action.argv[0].rpartition("/")[2])
     denials = [
         f"shell_execution.deny[{number}] ({pattern}) refuses {action.argv[0]}"
         for number, pattern in enumerate(rules.deny)
@@ -79,6 +79,7 @@ def _connect(policy: Policy, action: Connect) -> Spoken:
     allows += [
         f"{rule.origin} ({rule.pattern.text}) allows {action.host}:{action.port}"
         for rule in policy.hosts
+        # A pattern asked for is matched as a name, its star as a label: only as wide a rule covers it.
         if rule.pattern.matches(action.host) and action.port in rule.ports
     ]
     return tuple(allows), ()

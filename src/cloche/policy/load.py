@@ -47,10 +47,7 @@ def parse(content: bytes, name: str) -> Node:
         raise PolicyInvalid((f"{name}: it is larger than {_LARGEST} bytes",))
     try:
         text = content.decode("utf-8")
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                place = _place(name, event.start_mark)
-                raise PolicyInvalid((f"{place}: aliases are not accepted",))
+        _check_events(text, name)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise PolicyInvalid((f"{name}: it is not UTF-8",)) from error
@@ -61,7 +58,22 @@ def parse(content: bytes, name: str) -> Node:
         raise PolicyInvalid((f"{where}: {what}",)) from error
     if root is None:
         raise PolicyInvalid((f"{name}:1:1: the document is empty",))
-    return _node(root, name, 0)
+    return _node(root, name)
+
+
+def _check_events(text: str, name: str) -> None:
+    """Refuse aliases, and depths that take the library minutes, before a tree is made."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        place = _place(name, event.start_mark)
+        if isinstance(event, yaml.AliasEvent):
+            raise PolicyInvalid((f"{place}: aliases are not accepted",))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise PolicyInvalid((f"{place}: nested deeper than {_DEEPEST} levels",))
 
 
 def _place(name: str, mark: _Mark | None) -> Place:
@@ -70,18 +82,16 @@ def _place(name: str, mark: _Mark | None) -> Place:
     return Place(name, mark.line + 1, mark.column + 1)
 
 
-def _node(node: yaml.Node, name: str, depth: int) -> Node:
+def _node(node: yaml.Node, name: str) -> Node:
     place = _place(name, node.start_mark)
-    if depth > _DEEPEST:
-        raise PolicyInvalid((f"{place}: nested deeper than {_DEEPEST} levels",))
     if isinstance(node, yaml.SequenceNode):
-        return Node(tuple(_node(item, name, depth + 1) for item in node.value), place, {})
+        return Node(tuple(_node(item, name) for item in node.value), place, {})
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node, name, depth)
+        return _mapping(node, name)
     return Node(_scalar(node, place), place, {})
 
 
-def _mapping(node: yaml.MappingNode, name: str, depth: int) -> Node:
+def _mapping(node: yaml.MappingNode, name: str) -> Node:
     values: dict[str, Node] = {}
     keys: dict[str, Place] = {}
     for key, value in node.value:
@@ -90,7 +100,7 @@ def _mapping(node: yaml.MappingNode, name: str, depth: int) -> Node:
             raise PolicyInvalid((f"{place}: a key is text",))
         if key.value in values:
             raise PolicyInvalid((f"{place}: the key {key.value!r} is there twice",))
-        values[key.value] = _node(value, name, depth + 1)
+        values[key.value] = _node(value, name)
         keys[key.value] = place
     return Node(values, _place(name, node.start_mark), keys)
 
