@@ -38,7 +38,7 @@ class Authority:
             "subjectAltName=" + ",".join(f"DNS:{name}" for name in names)
         )
         self._openssl(
-            *("req", "-nodes", "-subj", f"/CN={names[0]}"),
+            *("req", "-nodes", "-subj", "/CN=mirror"),
             *("-keyout", "server.key", "-out", "server.csr"),
         )
         self._openssl(

@@ -23,7 +23,7 @@ PACKAGES: dict[str, dict[str, Any]] = {
 class Double:
     """Serves as proxy for every host; only REGISTRY has an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
         self.asked: list[str] = []
         double = self
 
@@ -32,8 +32,9 @@ class Double:
                 double.asked.append(self.path)
                 parts = urlsplit(self.path)
                 content = None
-                if parts.hostname == REGISTRY:
-                    content = answer(unquote(parts.path), f"http://{REGISTRY}")
+                # Asked as a proxy, or by its own name as the registry itself.
+                if (parts.hostname or name) in (REGISTRY, name):
+                    content = answer(unquote(parts.path), double.base)
                 self.send_response(200 if content is not None else 404)
                 self.send_header("content-length", str(len(content or b"")))
                 self.end_headers()
@@ -48,6 +49,7 @@ class Double:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}"
+        self.base = f"http://{name}:{self._server.server_port}" if name else f"http://{REGISTRY}"
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     def __enter__(self) -> Self:

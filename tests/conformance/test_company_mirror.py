@@ -187,6 +187,21 @@ def test_an_authority_nobody_named_is_refused_and_the_reason_shown(company: Comp
     assert company.installed() == set()
 
 
+# Over TLS a mirror needs a name: npm, going through a proxy, holds the certificate of a bare address
+# against "localhost" (npm 11.19).
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_a_mirror_in_plain_http_is_reached_where_the_user_says_so(
+    company: Company, name: str
+) -> None:
+    with Double(name) as plain:
+        company.settings[:3] = [f"registry={plain.base}/"]
+        company.describe({"dependencies": {"plain": "1.0.0"}})
+        events = company.cloche("resolve")
+        assert events[-1]["outcome"] == "ok", company.said
+        assert company.installed() == {"plain"}
+        assert len(plain.asked) == 2
+
+
 @pytest.mark.parametrize("addresses", ["mirror", "elsewhere", "none"])
 def test_a_lock_is_fetched_from_the_mirror_whatever_it_says(
     company: Company, authority: Authority, addresses: str

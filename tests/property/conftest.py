@@ -4,9 +4,9 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "repeatable",
-    derandomize=False,
+    derandomize=True,
     deadline=None,
-    max_examples=1500,
+    max_examples=200,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -10,6 +10,7 @@ from cloche.egress.denial import Refused
 from cloche.egress.http_head import LONGEST_HEAD
 from cloche.egress.relay import reset
 from cloche.egress.tls import Hello, HelloReader
+from cloche.model.hosts import is_address
 
 _HEAD_SECONDS = 10.0
 _SPEAKS_LAST_SECONDS = 0.3
@@ -89,6 +90,8 @@ class Client:
                 raise HungUp
         if name is Hello.NOT_TLS and not required:
             return self._take()
+        if name is Hello.NO_NAME and is_address(host):
+            return self._take()  # RFC 6066: an address is never a server name
         if isinstance(name, Hello):
             raise Refused("network.tls", f"connect {host}:{port}: {name.value}")
         if name.removesuffix(".") != host:

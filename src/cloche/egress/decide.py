@@ -1,17 +1,16 @@
 """Names and ports against rules: pure."""
 
-import ipaddress
 import re
 
 from cloche.egress.denial import Refused
 from cloche.errors import InvalidValue
-from cloche.model.hosts import HostRule, canonical_host
+from cloche.model.hosts import HostRule, canonical_host, is_address
 
 _AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]@/?#\s]+)(?::([0-9]{1,5}))?\Z")
 
 
 def rule_for(rules: tuple[HostRule, ...], host: str, port: int) -> HostRule:
-    """Give the rule that allows the canonical `host` at `port`. Raises Refused."""
+    """Give the rule that allows the canonical `host` or address at `port`. Raises Refused."""
     named = [rule for rule in rules if rule.pattern.matches(host)]
     for rule in named:
         if port in rule.ports:
@@ -22,6 +21,9 @@ def rule_for(rules: tuple[HostRule, ...], host: str, port: int) -> HostRule:
             f"connect {host}:{port}",
             f"add port {port} to {named[0].origin}",
         )
+    if is_address(host):
+        remedy = "connect by name, and allow the name"
+        raise Refused("network.ip_literal", f"connect {host}:{port}", remedy)
     raise Refused("network.default", f"connect {host}:{port}", allowing(host, port))
 
 
@@ -35,17 +37,16 @@ def is_named(rules: tuple[HostRule, ...], host: str) -> bool:
     return any(rule.pattern.matches(host) for rule in rules)
 
 
+def written(host: str, port: int) -> str:
+    """Give host and port as an authority of RFC 3986: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def host_of(text: str) -> str:
-    """Give the canonical form of a name a client sent. Raises Refused for addresses and odd forms."""
-    bare = text[1:-1] if text.startswith("[") else text
-    try:
-        ipaddress.ip_address(bare)
-    except ValueError:
-        pass
-    else:
-        raise Refused(
-            "network.ip_literal", f"connect {bare}", "connect by name, and allow the name"
-        )
+    """Give the canonical form of a name or address a client sent. Raises Refused for odd forms."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if is_address(bare):
+        return bare  # no rule but one of the user's own configuration can name it
     try:
         return canonical_host(text)
     except InvalidValue as error:

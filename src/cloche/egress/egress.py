@@ -8,7 +8,7 @@ import struct
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 from cloche.egress.client import Client, HungUp
-from cloche.egress.decide import authority, rule_for
+from cloche.egress.decide import authority, rule_for, written
 from cloche.egress.denial import Refused
 from cloche.egress.dial import Lookup, dial, system_lookup
 from cloche.egress.dns import Resolver
@@ -203,7 +203,7 @@ class Egress:
         with outer:
             self._recorder.allowed(rule.origin, f"{head.method} http://{host}:{port}")
             client.answered = True
-            shown = host if port == _FIRST_HTTP_PORT else f"{host}:{port}"
+            shown = written(host, port).removesuffix(f":{_FIRST_HTTP_PORT}")
             await loop.sock_sendall(outer, head.rebuilt(shown, path))
             await client.send_body(outer, length, lambda n: self._budget.spend(host, n))
             with contextlib.suppress(OSError):

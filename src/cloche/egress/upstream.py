@@ -4,6 +4,7 @@ import base64
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from cloche.egress.decide import written
 from cloche.errors import InvalidValue
 
 _PORTS = {"http": 80, "https": 443}
@@ -27,9 +28,8 @@ class UpstreamProxy:
     def request(self, host: str, port: int) -> bytes:
         """Give the CONNECT request for a tunnel. RFC 9110 section 9.3.6."""
         authorization = f"Proxy-Authorization: {self.credentials}\r\n" if self.credentials else ""
-        return (
-            f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{authorization}\r\n".encode()
-        )
+        place = written(host, port)
+        return f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{authorization}\r\n".encode()
 
 
 def proxy_from_url(url: str, bypass: str) -> UpstreamProxy | None:

@@ -131,7 +131,7 @@ def learn(
             port = parts.port or _PORTS.get(parts.scheme, 0)
             pattern = HostPattern(parts.hostname or "")
         except (ValueError, InvalidValue):
-            continue  # no address, or one without a name; the tool's own message will say it is refused
+            continue  # it names no host; the tool's own message will say so
         if port:
             rules.append(
                 HostRule(

@@ -3,7 +3,7 @@
 from cloche.errors import ClocheError, InvalidValue
 from cloche.kernel.context import RunOptions
 from cloche.model.action import TYPED
-from cloche.model.hosts import HostPattern, HostRule
+from cloche.model.hosts import HostPattern, HostRule, is_address
 from cloche.model.ids import StepId
 from cloche.model.step import Access, Mount, Net, Plan, Source, Step, Trust
 
@@ -47,5 +47,9 @@ def host_rules(network: tuple[str, ...]) -> tuple[HostRule, ...]:
         if colon and not (port.isascii() and port.isdecimal() and len(port) <= 5):
             raise InvalidValue("network", text[:80], "HOST or HOST:PORT")
         ports = (int(port),) if port else (80, 443)
+        if is_address(host):
+            raise InvalidValue(
+                "network", text[:80], "a name; addresses are not reached by programs"
+            )
         rules.append(HostRule(pattern=HostPattern(host), ports=ports, origin=TYPED))
     return tuple(rules)

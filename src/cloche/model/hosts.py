@@ -1,5 +1,6 @@
 """Names of hosts as policy writes them and as egress enforces them: one canonical form."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -34,9 +35,17 @@ def canonical_host(text: str) -> str:
     return host
 
 
+def is_address(text: str) -> bool:
+    """Tell whether `text` is an IP address as everybody writes it: dotted quad or canonical IPv6, no zone."""
+    try:
+        return "%" not in text and str(ipaddress.ip_address(text)) == text
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class HostPattern:
-    """An exact host name, or "*.domain", which matches names below the domain only.
+    """An exact host name or address, or "*.domain", which matches names below the domain only.
 
     >>> HostPattern("*.example.org").matches("a.example.org")
     True
@@ -49,6 +58,8 @@ class HostPattern:
     text: str
 
     def __post_init__(self) -> None:
+        if is_address(self.text):
+            return
         wild = self.text.startswith("*.")
         canonical = canonical_host(self.text[2:] if wild else self.text)
         object.__setattr__(self, "text", f"*.{canonical}" if wild else canonical)

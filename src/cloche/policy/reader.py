@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 
 from cloche.errors import InvalidValue
-from cloche.model.hosts import HostPattern, HostRule
+from cloche.model.hosts import HostPattern, HostRule, canonical_host
 from cloche.model.limits import Limits
 from cloche.policy.document import Node
 from cloche.policy.globs import Glob
@@ -132,9 +132,16 @@ class Reader:
             ports = self._ports(keys.get("ports"), rule)
             trusted = self.texts(keys.get("trusted_addresses"), f"{rule}.trusted_addresses")
             try:
-                pattern = HostPattern(str(keys["host"].value) if "host" in keys else "")
+                host = str(keys["host"].value) if "host" in keys else ""
+                # Programs reach addresses past our resolver, so a rule for one would not be what it seems.
+                canonical_host(host.removeprefix("*."))
                 found.append(
-                    HostRule(pattern=pattern, ports=ports, origin=rule, trusted_addresses=trusted)
+                    HostRule(
+                        pattern=HostPattern(host),
+                        ports=ports,
+                        origin=rule,
+                        trusted_addresses=trusted,
+                    )
                 )
             except InvalidValue as error:
                 self._mistake(item, f"{rule}: {error}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloche.egress.decide import authority, host_of, is_named, rule_for
+from cloche.egress.decide import authority, host_of, is_named, rule_for, written
 from cloche.egress.denial import Refused
 from cloche.model.hosts import HostPattern, HostRule
 
@@ -66,11 +66,26 @@ def test_a_name_has_one_form(text: str, host: str) -> None:
     assert host_of(text) == host
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1", "[::1]", "::1", "[::ffff:127.0.0.1]", "fe80::1%lo"])
-def test_an_address_is_no_name(text: str) -> None:
+@pytest.mark.parametrize("text", ["127.0.0.1", "[::1]", "::1", "8.8.8.8", "[2001:db8::1]"])
+def test_an_address_is_refused_unless_a_rule_is_for_that_very_address(text: str) -> None:
+    host = host_of(text)
+    with pytest.raises(Refused) as refusal:
+        rule_for(
+            (*RULES, HostRule(pattern=HostPattern("10.0.0.5"), origin="registry:npm")), host, 443
+        )
+    assert refusal.value.rule == "network.ip_literal"
+    own = HostRule(pattern=HostPattern(host), origin="registry:npm")
+    assert rule_for((own,), host, 443) is own
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["fe80::1%lo", "[fe80::1%lo]", "127.1", "0:0:0:0:0:0:0:1", "::FFFF:1.2.3.4", "[127.0.0.1"],
+)
+def test_an_address_in_another_form_is_none(text: str) -> None:
     with pytest.raises(Refused) as refusal:
         host_of(text)
-    assert refusal.value.rule == "network.ip_literal"
+    assert refusal.value.rule == "network.malformed"
 
 
 ODD = [
@@ -93,10 +108,13 @@ def test_a_form_that_two_readers_could_read_differently_is_refused(text: str) ->
         ("ok.example.org:443", 0, ("ok.example.org", 443)),
         ("OK.example.org.:8443", 0, ("ok.example.org", 8443)),
         ("ok.example.org", 80, ("ok.example.org", 80)),
+        ("10.0.0.5:4873", 0, ("10.0.0.5", 4873)),
+        ("[::1]:4873", 0, ("::1", 4873)),
     ],
 )
 def test_an_authority_is_split(text: str, default: int, answer: tuple[str, int]) -> None:
     assert authority(text, default) == answer
+    assert authority(written(*answer)) == answer
 
 
 @pytest.mark.parametrize(
@@ -104,7 +122,7 @@ def test_an_authority_is_split(text: str, default: int, answer: tuple[str, int])
     [
         "ok.example.org", "ok.example.org:", "ok.example.org:0", "ok.example.org:65536", "ok.example.org:+1",
         "ok.example.org:1:2", "ok.example.org:x", "u@ok.example.org:443", "ok.example.org/:443", ":443", "",
-        "ok.example.org:443\n", " ok.example.org:443", "[::1]:443", "ok.example.org?:443", "ok.example.org#:443",
+        "ok.example.org:443\n", " ok.example.org:443", "[::1:443", "::1:443", "ok.example.org?:443", "ok.example.org#:443",
     ],
 )  # fmt: skip
 def test_anything_else_is_no_authority(text: str) -> None:

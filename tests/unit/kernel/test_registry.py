@@ -37,7 +37,7 @@ def test_a_registry_becomes_a_rule_with_its_own_port_and_its_address_pinned() ->
 
 
 @pytest.mark.parametrize(
-    "url", ["https://127.0.0.1:4873/", "ftp://a.example.org/", "https://a.example.org:port/", "file:///x",
+    "url", ["ftp://a.example.org/", "https://a.example.org:port/", "file:///x",
             "https://[::1", "https:///x", ""]
 )  # fmt: skip
 def test_what_names_no_host_becomes_no_rule(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +53,15 @@ def test_an_inner_address_is_pinned_and_a_public_one_needs_no_pin(
     facts = RegistryFacts(urls=("https://mirror.example.org/",))
     (rule,) = learn(facts, CONFIG, {}, name="npm").hosts
     assert rule.trusted_addresses == ("10.1.2.3", "fe80::1")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_mirror_without_a_name_is_allowed_by_its_address(address: str) -> None:
+    place = f"[{address}]" if ":" in address else address
+    facts = RegistryFacts(urls=(f"https://{place}:4873/",))
+    (rule,) = learn(facts, CONFIG, {}, name="npm").hosts
+    assert (rule.pattern.text, rule.ports) == (address, (4873,))
+    assert rule.trusted_addresses == (address,)
 
 
 PROXY = "http://proxy.example.org:1"

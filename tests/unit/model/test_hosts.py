@@ -33,7 +33,19 @@ def test_a_pattern_means(pattern: str, host: str, *, matches: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["*", "*.", "a.*.example.org", "*example.org", "**.example.org", "127.0.0.1", ""]
+    "text",
+    [
+        "*",
+        "*.",
+        "a.*.example.org",
+        "*example.org",
+        "**.example.org",
+        "127.1",
+        "*.127.0.0.1",
+        "::1%lo",
+        "[::1]",
+        "",
+    ],
 )
 def test_what_is_no_pattern_is_refused(text: str) -> None:
     with pytest.raises(InvalidValue):
