@@ -7,6 +7,8 @@ from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan
 
 _MOST_FILES = 100_000
+# In production first: where both are, the other starts a tool for development.
+_STARTS = ("start:prod", "start:production", "start")
 
 
 def built_site(manifest: Manifest, members: tuple[Manifest, ...], view: ProjectView) -> str:
@@ -26,26 +28,32 @@ def built_site(manifest: Manifest, members: tuple[Manifest, ...], view: ProjectV
     return sites[0] if sites else ""
 
 
-def starting_member(manifest: Manifest, members: tuple[Manifest, ...]) -> str:
-    """Give the directory of the member that starts the project; "" when the root does.
+def start_script(manifest: Manifest) -> str:
+    """Give the name of the script that starts what was built; "" when there is none."""
+    return next((name for name in _STARTS if name in manifest.scripts), "")
+
+
+def starting_member(manifest: Manifest, members: tuple[Manifest, ...]) -> Manifest:
+    """Give the member that starts the project, or the root.
 
     Raises CannotPlan when nothing starts, or more than one member could.
     """
-    if "start" in manifest.scripts:
-        return ""
-    starting = [member.directory for member in members if "start" in member.scripts]
+    if start_script(manifest):
+        return manifest
+    starting = [member for member in members if start_script(member)]
     if len(starting) == 1:
         return starting[0]
     if starting:
+        names = ", ".join(member.directory for member in starting[:5])
         raise CannotPlan(
             manifest.path,
-            f"more than one member has a start script: {', '.join(starting[:5])}",
+            f"more than one member has a start script: {names}",
             'say by a "start" script of the root which of them starts',
         )
     raise CannotPlan(
         manifest.path,
         "there is no built site and no start script",
-        "build first, or say how it starts",
+        'build it into dist, build or out, or add a "start" script, such as "node build"',
     )
 
 

@@ -20,7 +20,12 @@ from cloche.runtimes.node.components import components_of
 from cloche.runtimes.node.frameworks import is_server, program_of
 from cloche.runtimes.node.lock import Lock
 from cloche.runtimes.node.manifest import Manifest
-from cloche.runtimes.node.members import built_site, member_files, starting_member
+from cloche.runtimes.node.members import (
+    built_site,
+    member_files,
+    start_script,
+    starting_member,
+)
 from cloche.runtimes.node.names import is_inside
 from cloche.runtimes.node.script import Command, read_script, without_building
 from cloche.runtimes.node.source import (
@@ -90,7 +95,7 @@ def _contents(
 ) -> _Contents:
     if manifest.depends_on("next") and view.read(".next/BUILD_ID") is not None:
         return _next(lock, view)
-    start = read_script(without_building(manifest.scripts.get("start", "")))
+    start = _start_command(manifest)
     if start is not None and any(is_server(one) for one in (manifest, *members)):
         return _server(manifest, members, lock, view)
     if site := built_site(manifest, members, view):
@@ -135,12 +140,13 @@ def _server(
     manifest: Manifest, members: tuple[Manifest, ...], lock: Lock | None, view: ProjectView
 ) -> _Contents:
     notes: tuple[str, ...] = ()
-    start = read_script(without_building(manifest.scripts.get("start", "")))
+    start = _start_command(manifest)
     argv = _start(manifest, lock, view, start)
     if not argv:
-        where = starting_member(manifest, members)
-        argv = (NODE, NPM, "run", "start", *((f"--workspace={where}",) if where else ()))
-        notes = (f"the start script of {where or 'the project'} is started through npm",)
+        starting = starting_member(manifest, members)
+        name, where = start_script(starting), starting.directory
+        argv = (NODE, NPM, "run", name, *((f"--workspace={where}",) if where else ()))
+        notes = (f"the script {name} of {where or 'the project'} is started through npm",)
     built = tuple(name for name in ("dist", "build", ".output") if view.names(f"{name}/*", limit=1))
     entry = argv[1] if argv[1] != NPM else ""
     included = list(dict.fromkeys((*built, *_there(_COMPANIONS, view), *_locked(view))))
@@ -151,6 +157,10 @@ def _server(
         included += _there(_SOURCES, view)
     included += _production(lock, view)
     return _Contents(include=tuple(dict.fromkeys(included)), serve=_serve(argv), notes=notes)
+
+
+def _start_command(manifest: Manifest) -> Command | None:
+    return read_script(without_building(manifest.scripts.get(start_script(manifest), "")))
 
 
 def _start(

@@ -142,6 +142,15 @@ def test_a_start_script_that_builds_first_is_started_without_the_build(
     )  # fmt: skip
 
 
+def test_what_starts_in_production_comes_before_a_tool_for_development(facts: HostFacts) -> None:
+    scripts = {"start": "nest start", "start:prod": "node dist/main"}
+    view = project({"dist/main.js": "x"}, scripts=scripts, dependencies={"@nestjs/core": "11"})
+    spec = PROVIDER.package(view, facts).artifact
+    assert spec is not None
+    assert spec.serve is not None
+    assert spec.serve.argv == ("@node/bin/node", "dist/main.js")
+
+
 def test_a_start_script_that_needs_a_shell_is_started_through_npm(facts: HostFacts) -> None:
     view = project({"dist/a.js": "x"}, scripts={"start": "node dist/a.js | tee log"})
     spec = PROVIDER.package(view, facts).artifact
