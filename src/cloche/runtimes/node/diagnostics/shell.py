@@ -26,7 +26,7 @@ class ShellParser:
                     severity=Severity.ERROR,
                     message=f"a script runs {match['command']}, which is not installed",
                     code="COMMAND_NOT_FOUND",
-                    hint="add the package that brings it to the devDependencies in package.json",
+                    hint="resolve first, or add what brings it to the devDependencies in package.json",
                 ),
             )
         )
