@@ -71,6 +71,7 @@ def enter(ground: Ground, channel: socket.socket, sources: Sources) -> mounts.Ro
     calls.prctl(
         abi.PR_SET_PDEATHSIG, signal.SIGKILL
     )  # (23) after the change of user, which clears it
+    privileges.share_counts()  # (10)
     root = mounts.Root()  # (2)
     root.apply(ground.mounts, sources)
     sockets, level = network.furnish(observed=ground.observed)  # (4) (24)

@@ -51,6 +51,7 @@ def confine(seccomp_program: bytes) -> None:
     os.setsid()  # (13) no terminal of the user's, so none to type into
     calls.join_new_session_keyring()  # (13)
     os.umask(0o022)
+    privileges.leave_no_cores()  # (10)
     privileges.drop_capabilities()  # (9)
     privileges.no_new_privileges()  # (8)
     seccomp.install(seccomp_program)  # (12) what is left to do is what any program may do

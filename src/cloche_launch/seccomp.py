@@ -24,6 +24,7 @@ _X32_BIT = 0x4000_0000  # asm/unistd.h: x32 calls share the x86_64 architecture 
 
 _EPERM = RET_ERRNO | errno.EPERM
 _ENOSYS = RET_ERRNO | errno.ENOSYS
+_DONE = RET_ERRNO  # errno 0: the call returns 0 and was not made
 
 
 def compile_profile(architecture: str) -> bytes:
@@ -91,6 +92,8 @@ def _rules(program: bpf.Program, numbers: dict[str, int]) -> None:
         ("clone", _clone),
         ("socket", _socket),
         ("socketpair", _socketpair),
+        ("setrlimit", _setrlimit),
+        ("prlimit64", _prlimit),
         ("ioctl", _ioctl),
         ("prctl", _prctl),
         ("personality", _personality),
@@ -143,6 +146,28 @@ def _socket(program: bpf.Program) -> None:
 
 def _socketpair(program: bpf.Program) -> None:
     _one_of(program, "socketpair", (profile.AF_UNIX,))
+
+
+def _setrlimit(program: bpf.Program) -> None:
+    program.load(bpf.argument_low(0))
+    program.jump(bpf.JMP_JEQ_K, profile.RLIMIT_CORE, "setrlimit-core")
+    program.answer(RET_ALLOW)
+    program.label("setrlimit-core")
+    program.answer(_DONE)
+
+
+def _prlimit(program: bpf.Program) -> None:
+    """Let everything be asked; a new limit of cores is a null pointer or is answered for."""
+    program.load(bpf.argument_low(1))
+    program.jump(bpf.JMP_JEQ_K, profile.RLIMIT_CORE, "prlimit-core", "prlimit-yes")
+    program.label("prlimit-core")
+    for half in (bpf.argument_low(2), bpf.argument_high(2)):
+        program.load(half)
+        program.jump(bpf.JMP_JEQ_K, 0, "", "prlimit-done")
+    program.label("prlimit-yes")
+    program.answer(RET_ALLOW)
+    program.label("prlimit-done")
+    program.answer(_DONE)
 
 
 def _ioctl(program: bpf.Program) -> None:

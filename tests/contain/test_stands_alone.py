@@ -28,7 +28,37 @@ def test_landlock_alone_refuses_a_write_where_the_mount_is_writable(shell: Run) 
 
 def test_resource_limits_are_those_of_the_plan(shell: Run) -> None:
     done = shell("ulimit -Hn; ulimit -Hc", limits={"open_files": 321})
-    assert done.stdout.split() == ["321", "0"]
+    assert done.stdout.split() == ["321", "0"]  # a core's limit of one byte, in blocks
+
+
+def test_no_core_reaches_the_hosts_handler(python: Run) -> None:
+    """A limit of 0 does not keep a core from a program that core_pattern names; 1 does, core(5)."""
+    done = python(
+        "import ctypes, resource\n"
+        "libc = ctypes.CDLL(None)\n"
+        "core = resource.RLIMIT_CORE\n"
+        "zero = (ctypes.c_ulong * 2)(0, 0)\n"
+        "resource.setrlimit(core, (0, 0))\n"
+        "resource.prlimit(0, core, (0, 0))\n"
+        "libc.syscall(160, core, zero)\n"
+        "print(resource.getrlimit(core), resource.prlimit(0, core))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    assert done.stdout == "(1, 1) (1, 1)\n(64, 64)\n", done.stderr
+
+
+def test_leaves_the_users_other_programs_their_inotify(python: Run) -> None:
+    with open("/proc/sys/fs/inotify/max_user_instances", encoding="ascii") as file:
+        most = int(file.read())
+    done = python(
+        "import ctypes\n"
+        "make = ctypes.CDLL(None).inotify_init1\n"
+        "made = 0\n"
+        "while made < 4000 and make(0) >= 0: made += 1\n"
+        "print(made)"
+    )
+    assert 8 <= int(done.stdout) <= max(8, most // 4)
 
 
 def test_leads_its_own_session(python: Run) -> None:
