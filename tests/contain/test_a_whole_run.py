@@ -27,6 +27,7 @@ def run(
     policy_file: Path | None = None,
     python: str = sys.executable,
     prefix: tuple[str, ...] = (),
+    stdin: int = subprocess.DEVNULL,
 ) -> list[dict[str, object]]:
     """Run `argv` with the events of the run as the answer."""
     options = []
@@ -40,6 +41,7 @@ def run(
             *(*prefix, python, "-m", "cloche", "run", "--json", *options),
             *("--project", str(project), "--", *argv),
         ],
+        stdin=stdin,
         capture_output=True,
         text=True,
         timeout=120,
@@ -66,6 +68,16 @@ def test_commits_what_an_honest_command_made(project: Path) -> None:
     events = run(project, "sh", "-c", "echo made > new")
     assert (project / "new").read_text() == "made\n"
     assert not rules(events)
+
+
+def test_ends_with_its_program_while_its_input_stays_open(project: Path) -> None:
+    ours, theirs = os.pipe()
+    try:
+        events = run(project, "true", stdin=ours)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert events[-1]["outcome"] == "ok"
 
 
 def test_cannot_fill_the_disk(project: Path) -> None:

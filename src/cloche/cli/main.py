@@ -13,7 +13,6 @@ from cloche.assembly import Kernel
 from cloche.cli import inspect
 from cloche.cli.parser import make_parser
 from cloche.cli.show import Shower, make_shower
-from cloche.cli.stdin import StandardInput
 from cloche.errors import ClocheError, SystemRefused
 from cloche.kernel.context import KernelSettings, RunOptions, RunResult
 from cloche.kernel.project import Project
@@ -67,7 +66,6 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
     if not argv:
         make_parser().error("run: say what to run, after --")
     named = arguments.network.split(",")
-    given = None if sys.stdin is None or sys.stdin.isatty() else StandardInput()
     options = RunOptions(
         memory_bytes=arguments.memory,
         cpu_percent=arguments.cpu,
@@ -76,15 +74,15 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
         network=() if named == ["none"] else tuple(named),
         keep=arguments.keep,
         discard=arguments.discard,
-        stdin=None if given is None else given.read,
+        stdin=None if sys.stdin is None or sys.stdin.isatty() else _read_stdin,
     )
     project = await kernel.project(arguments.project, any_directory=True)
     shower = make_shower(as_json=arguments.json, raw=True)
-    try:
-        return (await _follow(project.run(argv, options), shower)).exit_status
-    finally:
-        if given is not None:
-            given.close()
+    return (await _follow(project.run(argv, options), shower)).exit_status
+
+
+def _read_stdin() -> bytes:
+    return os.read(0, 65536)
 
 
 async def _verb(project: Project, arguments: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ project here: that is the commit's work, in `lifecycle`, when all steps are done
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -231,9 +232,35 @@ async def _feed(process: SandboxedProcess, session: Session) -> None:
     source = session.options.stdin
     if source is None:
         return
-    while data := await asyncio.to_thread(source):
+    while data := await _in_own_thread(source):
         await process.write_input(data)
     await process.write_input(b"")
+
+
+async def _in_own_thread(source: Callable[[], bytes]) -> bytes:
+    """Read in a thread that nobody waits for: one of the pool's would hold up the exit until input comes."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bytes] = loop.create_future()
+
+    def settle(data: bytes, failure: Exception | None) -> None:
+        if answer.done():
+            return  # the run has ended meanwhile
+        if failure is not None:
+            answer.set_exception(failure)
+        else:
+            answer.set_result(data)
+
+    def read() -> None:
+        data, failure = b"", None
+        try:
+            data = source()
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to who waits
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, data, failure)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    return await answer
 
 
 def _may_fall_back(step: Step, codes: frozenset[str]) -> bool:
