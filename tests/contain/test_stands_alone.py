@@ -61,6 +61,11 @@ def test_leaves_the_users_other_programs_their_inotify(python: Run) -> None:
     assert 8 <= int(done.stdout) <= max(8, most // 4)
 
 
+def test_its_streams_can_be_opened_by_name_and_are_pipes_of_its_own(shell: Run) -> None:
+    done = shell("echo out > /dev/stdout; echo err > /dev/stderr; stat -Lc %F /dev/stdin")
+    assert (done.stdout, done.stderr) == ("out\nfifo\n", "err\n")
+
+
 def test_leads_its_own_session(python: Run) -> None:
     assert python("import os; print(os.getsid(0) == os.getpid())").stdout == "True\n"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 from pathlib import Path
 
 from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
@@ -89,6 +90,7 @@ class LinuxPlatform:
     ) -> LinuxProcess:
         inside, streams = _streams(feeds=plan.stdin)
         try:
+            _hand_over(inside, prepared)
             trees = await open_trees(describe(rest), prepared.user, self._launcher)
             prepared.launch(encode(plan, rest, landlock=True), inside, trees)
         except BaseException as error:
@@ -144,6 +146,14 @@ def _streams(*, feeds: bool) -> tuple[tuple[int, int, int], dict[str, int]]:
     for name in ("stdout", "stderr"):
         os.set_blocking(ours[name], False)
     return (inside_in, inside_out, inside_err), ours
+
+
+def _hand_over(inside: tuple[int, int, int], prepared: Prepared) -> None:
+    """Give the pipes to the program's user: /dev/stderr is opened by name, as any file of an owner."""
+    if os.geteuid() == 0:
+        for descriptor in inside:
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                os.fchown(descriptor, *prepared.user)
 
 
 def _insist(
