@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from cloche.egress.preview import Preview
 from cloche.kernel.ends import to_its_end
 from cloche.kernel.errors import InvariantBroken, NotReady
-from cloche.kernel.pipeline import Running, start_step
+from cloche.kernel.following import Running
+from cloche.kernel.pipeline import start_step
 from cloche.kernel.session import Session
 from cloche.model.event import Output, PreviewListening, PreviewReady, StepFinished
 from cloche.model.step import Plan, Probe, Step

@@ -14,6 +14,7 @@ file_access:
   delete: {allow: ["dist/**"], deny: []}
 network:
   registries: true
+  typed_hosts: false
   allow:
     - {host: api.example.org, ports: [443, 8443]}
     - {host: "*.cdn.example.org"}

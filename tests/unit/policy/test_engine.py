@@ -87,7 +87,7 @@ file_access:
   read: {allow: [], deny: []}
   write: {allow: [], deny: []}
   delete: {allow: [], deny: []}
-network: {registries: false, allow: []}
+network: {registries: false, typed_hosts: false, allow: []}
 limits: {}
 commit: {max_bytes: 1, max_file_bytes: 1, max_entries: 1}
 sandbox: {require: []}
@@ -105,3 +105,11 @@ def test_a_registry_is_refused_where_the_policy_says_so_even_if_a_rule_names_its
     action = Connect(host="api.example.org", port=443, origin="registry:npm")
     assert evaluate(closed, action).effect is Effect.DENY
     assert evaluate(closed, replace(action, origin="person")).effect is Effect.ALLOW
+
+
+def test_hosts_that_a_person_named_are_a_right_of_their_own() -> None:
+    generous = replace(POLICY, allows_typed_hosts=True)
+    named = Connect(host="elsewhere.example.net", port=443, origin="person")
+    assert evaluate(generous, named).effect is Effect.ALLOW
+    assert evaluate(generous, replace(named, origin="")).effect is Effect.DENY
+    assert evaluate(POLICY, named).effect is Effect.DENY

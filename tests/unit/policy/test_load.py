@@ -23,7 +23,7 @@ def test_what_is_written_is_what_holds() -> None:
         ("api.example.org", (443, 8443)),
         ("*.cdn.example.org", (443,)),
     ]
-    assert read.lines["network.allow[1]"] == 11
+    assert read.lines["network.allow[1]"] == 12
     assert read.lines["file_access.read.deny[1]"] == 4
 
 
@@ -69,7 +69,7 @@ def test_every_mistake_is_told_at_once() -> None:
         text = text.replace(*MISTAKES[name][:2])
     with pytest.raises(PolicyInvalid) as refusal:
         policy(text)
-    assert len(refusal.value.mistakes) == 3
+    assert len(refusal.value.reasons) == 3
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cloche.kernel.errors import NetworkWanted, StepFailed
-from cloche.kernel.pipeline import _judge, _may_fall_back
+from cloche.kernel.outcome import judge, may_fall_back
 from cloche.model.ids import StepId
 from cloche.model.step import Step, Trust
 from cloche.sandbox.platform import Exit
@@ -25,8 +25,8 @@ SOME = replace(ANY, fallback_codes=frozenset({"EALLOWREMOTE"}))
     ],
 )
 def test_a_fallback_is_tried_when_it_may_help(step: Step, codes: set[str], expected: bool) -> None:
-    assert _may_fall_back(step, frozenset(codes)) is expected
-    outcome, _ = _judge(step, Exit(status=1), frozenset(codes))
+    assert may_fall_back(step, frozenset(codes)) is expected
+    outcome, _ = judge(step, Exit(status=1), frozenset(codes))
     assert outcome == ("warned" if expected else "failed")
 
 
