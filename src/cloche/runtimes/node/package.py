@@ -172,9 +172,7 @@ def _start(
     if start.program == "node":
         plain = [word for word in start.arguments if not word.startswith("-")]
         if len(plain) == len(start.arguments) and plain:
-            file = plain[0].removeprefix("./")
-            file = file if view.read(file, limit=64 << 20) is not None else f"{file}.js"
-            return (NODE, file, *plain[1:])
+            return (NODE, _script_file(plain[0].removeprefix("./"), view), *plain[1:])
         return (NODE, *start.arguments)
     for entry in lock.packages() if lock is not None else ():
         if start.program in entry.commands and not entry.development:
@@ -182,6 +180,12 @@ def _start(
             if program := program_of(view, name, start.program):
                 return (NODE, program, *start.arguments)
     return ()
+
+
+def _script_file(name: str, view: ProjectView) -> str:
+    """Give the file that node runs for `name`, which may leave out an ending or name a directory."""
+    likely = (name, f"{name}.js", f"{name}/index.js")
+    return next((file for file in likely if view.read(file, limit=64 << 20) is not None), name)
 
 
 def _sources_of(entry: str, view: ProjectView) -> list[str]:

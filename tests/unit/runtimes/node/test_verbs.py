@@ -151,6 +151,14 @@ def test_what_starts_in_production_comes_before_a_tool_for_development(facts: Ho
     assert spec.serve.argv == ("@node/bin/node", "dist/main.js")
 
 
+def test_a_directory_that_is_started_is_started_by_its_index(facts: HostFacts) -> None:
+    view = project({"build/index.js": "x"}, scripts={"start": "node build"})
+    spec = PROVIDER.package(view, facts).artifact
+    assert spec is not None
+    assert spec.serve is not None
+    assert spec.serve.argv == ("@node/bin/node", "build/index.js")
+
+
 def test_a_start_script_that_needs_a_shell_is_started_through_npm(facts: HostFacts) -> None:
     view = project({"dist/a.js": "x"}, scripts={"start": "node dist/a.js | tee log"})
     spec = PROVIDER.package(view, facts).artifact

@@ -19,7 +19,7 @@ _HINTS = {
     "ETARGET": "the registry you use does not have this version",
     "ERESOLVE": "two dependencies want different versions of the same peer",
     "EALLOWGIT": "a dependency comes from git; only registry packages are fetched",
-    "EALLOWREMOTE": "a dependency comes from an address; only registry packages are fetched",
+    "EALLOWREMOTE": "a dependency comes from an address, or bundles others, which npm mistakes for it",
     "EALLOWFILE": "a dependency is an archive in the project; only registry packages are fetched",
     "EALLOWDIRECTORY": "a dependency is a directory that the project does not declare",
 }
