@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 from tests.conformance.preview_double import Previewing, WebSocket, ask
 
-from cloche.kernel.errors import NoToolchain, NotReady
+from cloche.errors import InvalidValue
+from cloche.kernel.errors import NoToolchain, NotReady, PortUnavailable
 from cloche.kernel.toolchains import find_toolchains
 from cloche.runtimes.node.provider import NodeProvider
 
@@ -155,6 +157,19 @@ def test_a_server_that_never_listens_is_an_error_of_its_own(
         assert finished["code"] == NotReady.code
         assert "ended before it answered" in finished["message"]
         assert running.status() == NotReady.exit_status
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_port_that_cannot_be_had_is_an_error_of_its_own(
+    project: Path, environment: dict[str, str], *, taken: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1] if taken else 70_000
+        with Previewing(project, environment, "--port", str(port)) as running:
+            error = running.wait_for("error")
+            assert error["code"] == (PortUnavailable.code if taken else InvalidValue.code)
+            assert str(port) in error["message"]
+            assert running.status() != 0
 
 
 def test_a_page_of_another_site_is_refused(preview: Previewing) -> None:

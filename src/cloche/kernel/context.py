@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cloche.capability.capability import Capability
+from cloche.errors import InvalidValue
 from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Event, Output
 from cloche.model.hosts import HostRule, NetworkMode
 from cloche.model.limits import Limits
@@ -41,6 +42,10 @@ class RunOptions:
     """Host port of a preview; 0 lets the system choose."""
     stdin: Callable[[], bytes] | None = None
     """Reads the next bytes for standard input, b"" at the end; called in a thread of its own."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 65536:
+            raise InvalidValue("port", self.port, "0 to 65535")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

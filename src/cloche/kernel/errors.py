@@ -126,6 +126,18 @@ class NotReady(ClocheError):
         self.step, self.why = step, why
 
 
+class PortUnavailable(ClocheError):
+    """A preview was to be shown on a port of this machine that is taken, or not the user's to take."""
+
+    code = "port-unavailable"
+    exit_status = 100
+    remedy = "Give another port, or none: then one that is free is chosen."
+
+    def __init__(self, port: int, why: str) -> None:
+        super().__init__(f"port {port} of 127.0.0.1: {why}")
+        self.port, self.why = port, why
+
+
 class OutputRefused(ClocheError):
     """What a step left behind is missing, malformed, or not what it must be."""
 

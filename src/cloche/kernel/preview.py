@@ -20,7 +20,7 @@ _NOT_EDITS = ("node_modules", ".git", "dist", "build", ".next", "artifacts", "co
 
 
 async def preview(session: Session) -> None:
-    """Serve until cancelled, or until the program ends. Raises NotReady."""
+    """Serve until cancelled, or until the program ends. Raises NotReady, PortUnavailable."""
     plan = session.provider.preview(session.view(), session.facts())
     if len(plan.steps) != 1:
         raise InvariantBroken("preview", "I6", "a preview is one service step")

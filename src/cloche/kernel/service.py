@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cloche.egress.preview import Preview
 from cloche.kernel.ends import to_its_end
-from cloche.kernel.errors import InvariantBroken, NotReady
+from cloche.kernel.errors import InvariantBroken, NotReady, PortUnavailable
 from cloche.kernel.following import Running
 from cloche.kernel.pipeline import start_step
 from cloche.kernel.session import Session
@@ -32,7 +32,7 @@ class Service:
 async def serve(
     step: Step, plan: Plan, session: Session, *, port: int = 0
 ) -> AsyncIterator[Service]:
-    """Run `step` until the block ends; yields when it answers. Raises NotReady."""
+    """Run `step` until the block ends; yields when it answers. Raises NotReady, PortUnavailable."""
     if step.probe is None:
         raise InvariantBroken(step.id, "I6", "a service needs a probe")
     async with start_step(step, plan, session) as running:
@@ -44,7 +44,7 @@ async def serve(
         )
         ended = asyncio.create_task(_drain(running, session))
         try:
-            host_port = await preview.start()
+            host_port = await _listen(preview, port)
             url = f"http://127.0.0.1:{host_port}/"
             try:
                 await _wait_ready(step, step.probe, preview, ended, url, session)
@@ -61,6 +61,13 @@ async def serve(
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
             await to_its_end(preview.close())
+
+
+async def _listen(preview: Preview, port: int) -> int:
+    try:
+        return await preview.start()
+    except OSError as error:
+        raise PortUnavailable(port, error.strerror or str(error)) from error
 
 
 async def _drain(running: Running, session: Session) -> None:
