@@ -98,7 +98,7 @@ class PlainShower:
         self._tails: dict[str, list[str]] = {}
         self._titles: dict[str, str] = {}
         self._barriers: dict[tuple[tuple[str, str], ...], list[str]] = {}
-        self._reasons: dict[tuple[str, str], dict[str, None]] = {}  # ordered, each once
+        self._reasons: dict[tuple[tuple[str, str], ...], tuple[str, ...]] = {}
         self._denied: list[Denied] = []
         self._usage: dict[str, UsageMeasured] = {}
         self._artifact: ArtifactMade | None = None
@@ -160,11 +160,10 @@ class PlainShower:
             self._bars.update(task, tail=shown(newest.strip())[:_NEWEST].replace("[", "("))
 
     def _confine(self, event: Confined) -> None:
-        """Group steps whose barriers are equally strong."""
+        """Group steps whose barriers are equally strong; the last of them gives the reasons."""
         rows = tuple((name, support) for name, support, _ in event.barriers)
         self._barriers.setdefault(rows, []).append(event.step)
-        for name, support, why in event.barriers:
-            self._reasons.setdefault((name, support), {})[why] = None
+        self._reasons[rows] = tuple(why for _, _, why in event.barriers)
 
     def _start(self, event: StepStarted) -> None:
         self._titles[event.step] = event.title
@@ -216,10 +215,11 @@ class PlainShower:
         if self._barriers:
             self._say("\nContainment (every barrier of every step)")
         for barriers, steps in self._barriers.items():
-            self._say(f"  {', '.join(dict.fromkeys(steps))}")
-            for row in barriers:
-                name, support = row
-                self._say(f"    {support.upper():8} {name:22} {shown(_first(self._reasons[row]))}")
+            names = list(dict.fromkeys(steps))
+            last = f" (values are those of {steps[-1]})" if len(names) > 1 else ""
+            self._say(f"  {', '.join(names)}{last}")
+            for (name, support), why in zip(barriers, self._reasons[barriers], strict=True):
+                self._say(f"    {support.upper():8} {name:22} {shown(why)}")
         if self._denied:
             self._say("\nRefused")
         for denied in self._denied:
@@ -234,12 +234,6 @@ class PlainShower:
 
     def _say(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style)
-
-
-def _first(reasons: dict[str, None]) -> str:
-    """Give the first of the steps' reasons, and say so where theirs differ."""
-    first, more = next(iter(reasons)), len(reasons) - 1
-    return f"{first} (and {more} more, by step)" if more else first
 
 
 def _counts(event: ChangesCommitted) -> str:
