@@ -126,10 +126,17 @@ def _member(source: PackageSource, entry: Entry, spec: ArtifactSpec) -> Member:
         return Member(path=path, size=0, sha256=digest, target=entry.target)
     if entry.kind != "file":
         raise NotPackable(str(entry.path), f"it is a {entry.kind}")
-    with os.fdopen(source.open_file(entry.path), "rb") as file:
+    with os.fdopen(_open(source, entry.path), "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
     return Member(path=path, size=size, sha256=digest, executable=bool(entry.mode & 0o111))
+
+
+def _open(source: PackageSource, path: JailPath) -> int:
+    try:
+        return source.open_file(path)
+    except OSError as error:
+        raise NotPackable(str(path), "it cannot be read") from error
 
 
 def _check_link(entry: Entry, spec: ArtifactSpec) -> None:
@@ -159,7 +166,7 @@ def _write(
     header.size = member.size
     header.mode = 0o755 if member.executable else 0o644
     path = JailPath.parse(member.path.removeprefix(CONTENT))
-    with os.fdopen(source.open_file(path), "rb") as file:
+    with os.fdopen(_open(source, path), "rb") as file:
         archive.addfile(header, _Exact(file, member))
 
 
