@@ -7,7 +7,7 @@ TYPE_CHECKING = False  # typing is slow to import; the checker takes this name f
 if TYPE_CHECKING:
     from typing import Any
 
-VERSION = 2
+VERSION = 3
 
 
 class PlanRefused(ValueError):
@@ -67,7 +67,7 @@ _PLAN = {
 
 OPERATIONS: dict[str, dict[str, type]] = {
     "bind": {"source": str, "target": str, "writable": bool, "optional": bool, "of_user": bool},
-    "overlay": {"lowers": list, "upper": str, "work": str, "target": str},
+    "overlay": {"lowers": list, "upper": str, "work": str, "target": str, "identity": list},
     "tmpfs": {"target": str, "size_bytes": int, "inodes": int, "mode": int},
     "file": {"target": str, "content": str},
     "link": {"target": str, "to": str},

@@ -41,6 +41,9 @@ class Sources:
         try:
             for path, mapped, optional in shown(operations):
                 self._open(path, mapped=mapped, optional=optional)
+            for operation in operations:
+                if operation["kind"] == "overlay":
+                    self._insist(operation["lowers"][-1], operation["identity"])
         except BaseException:
             self.close()
             raise
@@ -72,6 +75,12 @@ class Sources:
             for tree in trees:
                 os.close(tree)
         self._trees = {}
+
+    def _insist(self, path: str, identity: list[int]) -> None:
+        """Refuse another directory than the host has open: its name may lead elsewhere by now."""
+        found = os.fstat(self._trees[path][-1])
+        if identity and [found.st_dev, found.st_ino] != identity:
+            raise OSError(errno.ESTALE, "it is another directory than it was", path)
 
     def _open(self, path: str, *, mapped: bool, optional: bool) -> None:
         try:

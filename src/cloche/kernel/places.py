@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cloche.kernel.caches import Cache
@@ -74,9 +74,11 @@ def _project(mount: Mount, transaction: Transaction, name: str) -> Overlay:
             upper=str(transaction.upper),
             work=str(transaction.new_work()),
             target=mount.target,
+            identity=transaction.base_identity,
         )
     # Reading: what is written goes to a layer that is thrown away.
-    return _layered(mount, (transaction.upper, transaction.base), transaction, name)
+    layers = _layered(mount, (transaction.upper, transaction.base), transaction, name)
+    return replace(layers, identity=transaction.base_identity)
 
 
 def _layered(

@@ -3,16 +3,13 @@
 import asyncio
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
-from watchfiles import Change, DefaultFilter, awatch
+from watchfiles import DefaultFilter, awatch
 
 from cloche.kernel.errors import InvariantBroken, NotReady
 from cloche.kernel.service import Service, serve
 from cloche.kernel.session import Session
-from cloche.policy.schema import Policy
 from cloche.sandbox.platform import SandboxedProcess
-from cloche.workspace.jail import read_file
 
 _LARGEST_EDIT = 16 << 20
 # Made by tools, not by hands; the server has its own of each.
@@ -41,18 +38,17 @@ async def _mirror_edits(service: Service, session: Session) -> None:
     service.ended.add_done_callback(lambda _: stop.set())
     edits = DefaultFilter(ignore_dirs=(*DefaultFilter.ignore_dirs, *_NOT_EDITS))
     async for changes in awatch(root, watch_filter=edits, stop_event=stop, debounce=50, step=20):
-        await _carry(root, changes, service.running.process, session.policy)
+        names = sorted({os.path.relpath(path, root) for _, path in changes})
+        await _carry(names, session, service.running.process)
 
 
-async def _carry(
-    root: Path, changes: Iterable[tuple[Change, str]], process: SandboxedProcess, policy: Policy
-) -> None:
-    for path in sorted({path for _, path in changes}):
-        relative = os.path.relpath(path, root)
-        if policy.hidden((relative,)):
+async def _carry(names: Iterable[str], session: Session, process: SandboxedProcess) -> None:
+    hidden = session.policy.hidden(tuple(names))
+    for name in names:
+        if name in hidden:
             # The project is below the sandbox's view, so a new secret shows there: an empty file hides it.
-            await process.put_file(relative, b"")
+            await process.put_file(name, b"")
             continue
-        content = await asyncio.to_thread(read_file, root, relative, _LARGEST_EDIT)
-        if content is not None or not os.path.lexists(path):
-            await process.put_file(relative, content)
+        content = await asyncio.to_thread(session.transaction.read_base, name, limit=_LARGEST_EDIT)
+        if content is not None or not os.path.lexists(session.transaction.base / name):
+            await process.put_file(name, content)

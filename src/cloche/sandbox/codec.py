@@ -18,7 +18,7 @@ from cloche.sandbox.mounts import (
 )
 from cloche.sandbox.plan import INSIDE_GID, INSIDE_UID, SandboxPlan
 
-VERSION = 2
+VERSION = 3
 
 
 def encode_ground(
@@ -74,13 +74,14 @@ def _operation(operation: MountOp) -> dict[str, Any]:  # Any: JSON
             return _bind(source, target, writable=False, optional=optional, of_user=of_user)
         case BindWritable(source=source, target=target):
             return _bind(source, target, writable=True, optional=False, of_user=True)
-        case Overlay(lowers=lowers, upper=upper, work=work, target=target):
+        case Overlay(lowers=lowers, upper=upper, work=work, target=target, identity=identity):
             return {
                 "kind": "overlay",
                 "lowers": list(lowers),
                 "upper": upper,
                 "work": work,
                 "target": target,
+                "identity": list(identity),
             }
         case Tmpfs(target=target, size_bytes=size, inodes=inodes, mode=mode):
             return {

@@ -51,6 +51,9 @@ class Overlay:
     upper: str
     work: str
     target: str
+    identity: tuple[int, ...] = ()
+    """(device, inode) that the last of `lowers` must have: whoever may rename what is above it could
+    put a link to anything in its place. Empty where nobody else can."""
 
     def describe(self) -> str:
         """Say what is done, for people."""

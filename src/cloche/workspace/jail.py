@@ -111,11 +111,17 @@ def read_file(root: Path, path: str, limit: int) -> bytes | None:
     except OSError:
         return None
     try:
-        descriptor = open_beneath(top, path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return None
+        return read_below(top, path, limit)
     finally:
         os.close(top)
+
+
+def read_below(root: int, path: str, limit: int) -> bytes | None:
+    """Read a regular file below an open directory, as `read_file` does below a named one."""
+    try:
+        descriptor = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None

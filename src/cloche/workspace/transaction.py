@@ -15,7 +15,15 @@ from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import PathBlocked, TransactionEnded
 from cloche.workspace.finish import finish, opened, touch_after, undo_numbers
-from cloche.workspace.jail import join, name_of, open_beneath, open_directory, parent_of, status
+from cloche.workspace.jail import (
+    join,
+    name_of,
+    open_beneath,
+    open_directory,
+    parent_of,
+    read_below,
+    status,
+)
 from cloche.workspace.journal import Journal, Kind
 from cloche.workspace.merged import Entry, MergedTree
 from cloche.workspace.prepare import Preparer
@@ -67,6 +75,17 @@ class Transaction:
     def base(self) -> Path:
         """The project itself, which nothing here changes before the commit."""
         return self._places.project_path
+
+    def read_base(self, path: str, *, limit: int) -> bytes | None:
+        """Give a file as the user left it, whatever the transaction made of it; None as in `read`."""
+        self._alive()
+        return read_below(self._places.project, path, limit)
+
+    @property
+    def base_identity(self) -> tuple[int, int]:
+        """(device, inode) of the project that is open here, whatever its path leads to by now."""
+        found = os.fstat(self._places.project)
+        return found.st_dev, found.st_ino
 
     @property
     def _path(self) -> Path:
