@@ -41,7 +41,9 @@ class ClocheError(Exception):
     def explain(self) -> str:
         """Say what went wrong, each reason on a line of its own, and last what to do about it."""
         remedy = (self.remedy,) if self.remedy else ()
-        return "\n".join((self.headline, *(f"- {r}" for r in _cut(self.reasons)), *remedy))
+        lines = (self.headline, *(f"- {r}" for r in _cut(self.reasons)), *remedy)
+        # A name may hold a line break: what follows it must not pass for a line of ours.
+        return "\n".join(line.replace("\n", "\\x0a") for line in lines)
 
     def to_json(self) -> dict[str, object]:
         """Give the wire form, beside the events'."""

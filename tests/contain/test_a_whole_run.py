@@ -70,6 +70,21 @@ def test_commits_what_an_honest_command_made(project: Path) -> None:
     assert not rules(events)
 
 
+def test_a_name_with_a_line_break_forges_no_line_of_the_diff(project: Path) -> None:
+    hostile = project / "a\n+ honest"
+    hostile.write_text("old")
+    run(project, "sh", "-c", 'for name in *; do echo new > "$name"; done')
+    done = subprocess.run(
+        [sys.executable, "-m", "cloche", "diff", str(project)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(project.parent / "home")},
+    )
+    assert hostile.read_text() == "new\n"
+    assert done.stdout == "~ a\\x0a+ honest\n"
+
+
 def test_ends_with_its_program_while_its_input_stays_open(project: Path) -> None:
     ours, theirs = os.pipe()
     try:

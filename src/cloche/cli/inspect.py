@@ -87,7 +87,7 @@ async def transactions(project: Project, arguments: argparse.Namespace) -> int:
                 _say({"type": "change", "kind": change.kind.value, "path": str(change.path)})
             else:
                 sign = {"add": "+", "replace": "~", "delete": "-"}[change.kind.value]
-                print(f"{sign} {safe(str(change.path))}{'/' if change.is_directory else ''}")
+                print(f"{sign} {shown(str(change.path))}{'/' if change.is_directory else ''}")
         return 0
     if arguments.command == "undo":
         done = await project.undo(arguments.count)
