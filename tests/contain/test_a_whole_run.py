@@ -187,6 +187,18 @@ def test_cannot_read_a_secret_in_any_part_of_the_project(project: Path) -> None:
     assert "apps" in printed(events)
 
 
+def test_cannot_read_what_a_hidden_name_links_to(project: Path) -> None:
+    for place in ("config/one", "config/two"):
+        (project / place).parent.mkdir(exist_ok=True)
+        (project / place).write_text(f"secret of {place}")
+    (project / ".env").symlink_to("config/.by-way-of")
+    (project / "config/.by-way-of").symlink_to("one")
+    (project / "config/.env.local").symlink_to(project / "config/two")
+    events = run(project, "sh", "-c", "cat .env config/* config/.*; ls config")
+    assert "secret of" not in printed(events)
+    assert "two" in printed(events)
+
+
 def test_a_rule_that_names_a_tools_tree_holds_in_it(project: Path) -> None:
     for place in (".git/config", "node_modules/own/token", "vault/.git/x"):
         (project / place).parent.mkdir(parents=True)

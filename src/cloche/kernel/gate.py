@@ -26,15 +26,15 @@ def gate(
     policy: Policy,
     *,
     hosts: tuple[HostRule, ...],
-    names: tuple[str, ...],
+    hidden: tuple[str, ...],
     now: float,
     by_person: bool = False,
 ) -> Grant:
     """Judge everything `step` is about to be given; raise StepDenied with every reason.
 
     `hosts` are the hosts the step asks for: those of its registry, or those a
-    person named. `names` are the project's top-level files, of which the
-    policy hides some. `now` is the time capabilities are judged at.
+    person named. `hidden` are the files of the project that the policy hides.
+    `now` is the time capabilities are judged at.
     """
     actions: list[Action] = [Execute(argv=step.argv, trust=step.trust, typed_by_person=by_person)]
     if step.net in (Net.REGISTRY, Net.HOSTS):
@@ -65,7 +65,7 @@ def gate(
         step=step,
         limits=limits,
         hosts=hosts if step.net in (Net.REGISTRY, Net.HOSTS) else (),
-        hidden=policy.hidden(names),
+        hidden=hidden,
         required=policy.required,
         reasons=tuple(dict.fromkeys(reasons)),
     )

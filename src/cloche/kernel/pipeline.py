@@ -137,7 +137,7 @@ def _granted(step: Step, session: Session, *, by_person: bool) -> Grant:
             session.context,
             session.policy,
             hosts=hosts_of(step, session),
-            names=session.readable(),
+            hidden=session.hidden(),
             now=session.machine.now(),
             by_person=by_person,
         )

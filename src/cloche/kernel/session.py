@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from os.path import normpath
 from pathlib import Path
 
 from cloche.kernel.caches import Cache
@@ -17,6 +18,7 @@ from cloche.runtimes.toolchain import Toolchain
 from cloche.sandbox.features import Features
 from cloche.sandbox.layout import HostSystem
 from cloche.sandbox.platform import Platform
+from cloche.workspace.merged import Entry
 from cloche.workspace.transaction import Transaction
 
 # Trees that tools make: looking through them for manifests would be slow and mean nothing.
@@ -72,19 +74,43 @@ class Session:
         """Give the project as it stands in this run's transaction."""
         return TransactionView(self.transaction)
 
-    def readable(self) -> tuple[str, ...]:
-        """Give the files that a sandbox would see and the policy may want hidden from it."""
+    def hidden(self) -> tuple[str, ...]:
+        """Give what of the project no sandbox may see, and what a hidden name links to."""
         passed = tuple(name for name in _NOT_SOURCES if not self.policy.looks_into(name))
         limit = _MOST_FILES if passed == _NOT_SOURCES else _MOST_FILES_OF_TOOLS
         # A list cut short would show the secrets it left out: beyond the limit nothing starts.
         entries = self.transaction.names(limit=limit, exclude=passed)
-        return tuple(str(entry.path) for entry in entries if entry.kind == "file")
+        seen = {str(entry.path): entry for entry in entries}
+        names = tuple(name for name, entry in seen.items() if entry.kind in ("file", "link"))
+        return with_targets(self.policy.hidden(names), seen, self.context.project_root)
 
     def note(self, event: Event) -> None:
         """Emit `event` and remember it when it is a denial."""
         if isinstance(event, Denied):
             self.denials.append(event)
         self.emit(event)
+
+
+def with_targets(
+    hidden: tuple[str, ...], seen: Mapping[str, Entry], project: Path
+) -> tuple[str, ...]:
+    """Give `hidden` without its links, and with all that they lead to in `project`. Pure.
+
+    A secret is often kept elsewhere in the project and linked to where tools
+    look for it: hiding the link alone would hide nothing. Only what was `seen`
+    without following a link is covered: the text of a link is a stranger's.
+    """
+    found: set[str] = set()
+    waiting = list(hidden)
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in seen:
+            continue
+        found.add(name)
+        if seen[name].kind == "link":
+            target = Path(normpath(project / Path(name).parent / seen[name].target))
+            waiting += [str(target.relative_to(project))] if target.is_relative_to(project) else []
+    return tuple(sorted(name for name in found if seen[name].kind != "link"))
 
 
 class TransactionView:

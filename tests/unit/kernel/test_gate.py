@@ -25,7 +25,7 @@ def judge(context: ExecutionContext, policy: Policy, network: tuple[str, ...] = 
         context,
         policy,
         hosts=host_rules(network),
-        names=(),
+        hidden=(),
         now=0.0,
         by_person=True,
     )
