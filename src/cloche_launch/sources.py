@@ -76,10 +76,10 @@ class Sources:
                 os.close(tree)
         self._trees = {}
 
-    def _insist(self, path: str, identity: list[int]) -> None:
+    def _insist(self, path: str, identity: list[str]) -> None:
         """Refuse another directory than the host has open: its name may lead elsewhere by now."""
         found = os.fstat(self._trees[path][-1])
-        if identity and [found.st_dev, found.st_ino] != identity:
+        if identity and [str(found.st_dev), str(found.st_ino)] != identity:
             raise OSError(errno.ESTALE, "it is another directory than it was", path)
 
     def _open(self, path: str, *, mapped: bool, optional: bool) -> None:

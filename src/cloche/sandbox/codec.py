@@ -81,7 +81,7 @@ def _operation(operation: MountOp) -> dict[str, Any]:  # Any: JSON
                 "upper": upper,
                 "work": work,
                 "target": target,
-                "identity": list(identity),
+                "identity": [str(number) for number in identity],  # a list holds texts
             }
         case Tmpfs(target=target, size_bytes=size, inodes=inodes, mode=mode):
             return {
