@@ -11,7 +11,6 @@ from cloche.egress.client import Client, HungUp
 from cloche.egress.denial import Refused
 from cloche.egress.http_head import Head, parse_head
 from cloche.egress.relay import Budget, relay
-from cloche.errors import InvalidValue
 
 _BATCH = 8
 _POLL_SECONDS = 0.05
@@ -44,17 +43,15 @@ class Preview:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
-        """Listen; give the host's port. Raises InvalidValue when it is taken, or not this user's to take."""
+        """Listen; give the host's port. Raises OSError when it is taken, or not this user's to take."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", self._host_port))
             listener.listen(128)
-        except (OSError, OverflowError) as error:
+        except OSError:
             listener.close()
-            raise InvalidValue(
-                "port", self._host_port, f"one that can be listened on ({error})"
-            ) from error
+            raise
         listener.setblocking(False)
         self._listener = listener
         self._spawn(self._accept(listener))
