@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.contain.upstream_double import ADDRESS, GIT, HTTP, HTTPS, Upstream
+from tests.contain.upstream_double import ADDRESS, GIT, HTTP, HTTPS, NUMBER, Upstream
 
 Attack = Callable[..., SimpleNamespace]
 
@@ -52,6 +52,7 @@ def tunnel(target, *pieces, pause=0.0):
         return reply(connection)
 """
 
+TRANSLATED = f"64:ff9b::{NUMBER >> 16:x}:{NUMBER & 0xFFFF:x}"
 _OURS = {"ports": [HTTPS, HTTP, GIT], "trusted": [ADDRESS]}
 RULES = [
     {"host": "ok.example.org", **_OURS},
@@ -68,7 +69,7 @@ NAMES = {
     "private.example.net": ["10.0.0.5"],
     "metadata.example.net": ["169.254.169.254"],
     "mapped.example.net": [f"::ffff:{ADDRESS}"],
-    "translated.example.net": ["64:ff9b::7f42:1"],
+    "translated.example.net": [TRANSLATED],
     "six.example.net": ["::1"],
     "mixed.example.net": ["8.8.8.8", "10.0.0.5"],
     # No rule names these; were one of them asked for, it would be reached.
@@ -286,13 +287,15 @@ def test_an_address_in_place_of_a_name_is_refused_at_once(
     attack: Attack, upstream: Upstream
 ) -> None:
     done = attack(
-        "for address in ('203.0.113.7', '127.66.0.1', '169.254.169.254', '2001:db8::7', '198.18.9.9'):\n"
+        "for address in ('203.0.113.7', '"
+        + ADDRESS
+        + "', '169.254.169.254', '2001:db8::7', '198.18.9.9'):\n"
         "    began = time.monotonic()\n"
         "    said = talk(address, 443, hello('ok.example.org'))\n"
         "    say(address, said, time.monotonic() - began < 0.9)\n"
     )
     lines = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
-    for address in ("203.0.113.7", "127.66.0.1", "169.254.169.254", "2001:db8::7"):
+    for address in ("203.0.113.7", ADDRESS, "169.254.169.254", "2001:db8::7"):
         assert lines[address] == ["<ConnectionRefusedError>", "True"]
     assert lines["198.18.9.9"] == ["<ConnectionResetError>", "True"]
     assert denied(done) == {"network.ip_literal"}
@@ -301,8 +304,9 @@ def test_an_address_in_place_of_a_name_is_refused_at_once(
 
 
 TARGETS = [
-    ADDRESS, "2130706433", "0x7f420001", "0x7f.66.0.1", "0177.66.0.1", "127.16896001", "127.1", "127.66.1",
-    f"[::ffff:{ADDRESS}]", "[::1]", "[64:ff9b::7f42:1]", "[fe80::1%lo]", "evil.example.org",
+    ADDRESS, str(NUMBER), hex(NUMBER), ADDRESS.replace("127", "0x7f", 1), ADDRESS.replace("127", "0177", 1),
+    f"127.{NUMBER & 0xFFFFFF}", f"127.66.{NUMBER & 0xFFFF}", "127.1",
+    f"[::ffff:{ADDRESS}]", "[::1]", f"[{TRANSLATED}]", "[fe80::1%lo]", "evil.example.org",
     "evilwild.example.org", "wild.example.org", "ok.example.org.evil.example.org", "xok.example.org",
     "ok.example.org@evil.example.org", "evil.example.org#ok.example.org", "evil.example.org/ok.example.org",
     "ok.example.org%00.evil.example.org", "ok%2eexample%2eorg", "o\u212a.example.org", "ok\u3002example.org",
@@ -403,6 +407,7 @@ def test_many_connections_are_held_to_a_number_and_the_rest_served_later(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("upstream")
 def test_requests_that_drip_are_cut_and_others_served_meanwhile(attack: Attack) -> None:
     done = attack(
         "slow = [socket.create_connection(('ok.example.org', port), 5) for port in (80, 443) for _ in range(20)]\n"

@@ -1,12 +1,16 @@
 """Servers of the outside world, on a loopback address of their own: they keep every byte they are sent."""
 
 import contextlib
+import ipaddress
+import os
 import select
 import socket
 import threading
 from typing import Self
 
-ADDRESS = "127.66.0.1"
+# One for each process, so that two runs of the tests do not meet.
+NUMBER = 127 << 24 | 66 << 16 | os.getpid() & 0x7FFF | 1
+ADDRESS = str(ipaddress.IPv4Address(NUMBER))
 HTTPS, HTTP, GIT = 443, 80, 9418
 _ANSWERS = {
     HTTPS: b"",
