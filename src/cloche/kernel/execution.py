@@ -1,6 +1,7 @@
 """A run from its first event to its last: transaction begun, body, commit or rollback."""
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -106,6 +107,9 @@ async def _transact(work: Work, terms: Terms, stream: EventStream, began: float)
         transaction = await in_thread(workspace.begin, owned=owned)
         try:
             session = _session(work, terms, transaction, stream)
+            group = work.root.stat().st_gid
+            if warning := group_warning(user=os.geteuid(), group=os.getegid(), of_project=group):
+                stream.emit(Note(text=warning))
             made, status = await _body(work, session)
             committed = await _conclude(work, session, transaction, status)
         except BaseException:
@@ -124,6 +128,21 @@ async def _transact(work: Work, terms: Terms, stream: EventStream, began: float)
         committed=committed,
         denials=tuple(session.denials),
         containment=dict(session.containment),
+    )
+
+
+def group_warning(*, user: int, group: int, of_project: int) -> str:
+    """Say what will not work in a project of another group, "" when all will.
+
+    A user namespace made without privilege maps one group; overlayfs cannot copy up
+    what belongs to another and answers EOVERFLOW. user_namespaces(7).
+    """
+    if user == 0 or group == of_project:
+        return ""
+    return (
+        f"the project belongs to group {of_project} and you run with group {group}: files that are "
+        f'there cannot be changed inside ("Value too large for defined data type"); start with '
+        "that group (newgrp, sg), or give them yours with chgrp -R"
     )
 
 
