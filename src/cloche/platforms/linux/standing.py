@@ -36,9 +36,7 @@ def standing_report(
     status = _status(pid)
     findings = [
         *_namespaces(pid),
-        _privileges(status),
-        _capabilities(status),
-        _identity(status),
+        *(_credentials(status) if status else _unread(has_ended=process.has_ended())),
         _landlock(int(process.facts.get("landlock", 0))),
         _network(str(process.facts.get("level", ""))),
         *held,
@@ -80,6 +78,25 @@ def _link(path: str) -> str:
         return os.readlink(path)
     except OSError:
         return ""
+
+
+def _credentials(status: dict[str, str]) -> list[Finding]:
+    return [_privileges(status), _capabilities(status), _identity(status)]
+
+
+def _unread(*, has_ended: bool) -> list[Finding]:
+    """Say what is known of a process whose status is not to be had."""
+    features = (Feature.NO_NEW_PRIVS, Feature.NO_CAPABILITIES, Feature.NOT_ROOT)
+    if has_ended:
+        # It got as far as its program, and the launcher fails whole: nothing was left out.
+        why = "the launcher passed it; the program ended before it could be read back"
+        return [_found(feature, holds=True, why=why) for feature in features]
+    # Neither could a watcher count what runs there.
+    why = "/proc does not show what this user started: it is mounted with hidepid"
+    mend = "mount /proc with hidepid=0, or with gid= one of this user's groups"
+    return [
+        Finding(feature=feature, support=Support.NONE, why=why, mend=mend) for feature in features
+    ]
 
 
 def _privileges(status: dict[str, str]) -> Finding:
