@@ -12,6 +12,8 @@ TYPE_CHECKING = False  # typing is slow to import; the checker takes this name f
 if TYPE_CHECKING:
     from typing import Any
 
+_TELLING = ("NoNewPrivs", "Seccomp", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
 
 def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int) -> None:
     """Confine this process and become the program; never returns. `report` closes with the exec.
@@ -34,7 +36,7 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
         environment = {os.fsencode(k): os.fsencode(v) for k, v in plan.env.items()}
         name = "execve"
         program = _find(plan.argv[0], plan.env.get("PATH", ""))
-        _tell(report, {"kind": "confined", "landlock": abi})
+        _tell(report, {"kind": "confined", "landlock": abi, **standing()})
         _await(orders, "go")
         close_all_but_streams_and(report)  # (14)
         os.execve(program, plan.argv, environment)  # (15) nothing of ours is in its environment
@@ -55,6 +57,18 @@ def confine(seccomp_program: bytes) -> None:
     privileges.drop_capabilities()  # (9)
     privileges.no_new_privileges()  # (8)
     seccomp.install(seccomp_program)  # (12) what is left to do is what any program may do
+
+
+def standing() -> "dict[str, Any]":
+    """Read back from the kernel what stands around this process: proc_pid_status(5), namespaces(7)."""
+    status = {}
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            if key in _TELLING:
+                status[key] = value.strip()
+    names = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+    return {"status": status, "namespaces": {n: os.readlink(f"/proc/self/ns/{n}") for n in names}}
 
 
 def close_all_but_streams_and(report: int) -> None:

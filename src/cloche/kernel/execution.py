@@ -107,7 +107,7 @@ async def _transact(work: Work, terms: Terms, stream: EventStream, began: float)
         transaction = await in_thread(workspace.begin, owned=owned)
         try:
             session = _session(work, terms, transaction, stream)
-            group = work.root.stat().st_gid
+            group = terms.context.project_root.stat().st_gid
             if warning := group_warning(user=os.geteuid(), group=os.getegid(), of_project=group):
                 stream.emit(Note(text=warning))
             made, status = await _body(work, session)

@@ -11,7 +11,7 @@ from cloche.platforms.linux.launcher import Launcher
 from cloche.platforms.linux.prepared import Nursery, Prepared
 from cloche.platforms.linux.probe import probe_features
 from cloche.platforms.linux.process import LinuxProcess
-from cloche.platforms.linux.standing import standing_report
+from cloche.platforms.linux.standing import held_from_outside, standing_report
 from cloche.platforms.linux.trees import open_trees
 from cloche.sandbox.codec import describe, encode
 from cloche.sandbox.errors import CannotConfine, SpawnFailed
@@ -64,7 +64,7 @@ class LinuxPlatform:
         process = await self._launch(plan, rest, prepared)
         try:
             await process.start()
-            process.report = standing_report(process, held, plan)
+            process.report = standing_report(process.facts, held, plan)
             _insist(process.report.findings, plan)
         except BaseException:
             await asyncio.shield(process.close())
@@ -76,7 +76,7 @@ class LinuxPlatform:
         """Put the limits in force, and refuse before anything starts when a required one is not."""
         try:
             prepared.group.limit(plan.limits)
-            held = prepared.group.findings()
+            held = held_from_outside(prepared.pid, prepared.group)
             _insist(held, plan, among=frozenset(finding.feature for finding in held))
         except BaseException as error:
             self._nursery.give_up(prepared)

@@ -1,9 +1,12 @@
 """What truly stands around one sandbox: read back from the kernel, not taken from the plan."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from cloche.platforms.linux.process import LinuxProcess
+from cloche.platforms.linux.cgroup import Group
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.plan import SandboxPlan
 from cloche.sandbox.report import EnforcementReport
@@ -29,82 +32,78 @@ _LEVELS = {
 
 
 def standing_report(
-    process: LinuxProcess, held: tuple[Finding, ...], plan: SandboxPlan
-) -> EnforcementReport:
-    """Read back each barrier of a sandbox whose program runs; `held` are those of its group."""
-    pid = process.host_pid
-    status = _status(pid)
+    facts: Mapping[str, Any], held: tuple[Finding, ...], plan: SandboxPlan
+) -> EnforcementReport:  # Any: JSON from the launcher
+    """Give the report of one sandbox.
+
+    `facts` is what the process that became the program read of itself, from the
+    kernel, behind its last barrier; `held` what the host read before it started.
+    """
+    status = {str(key): str(value) for key, value in facts.get("status", {}).items()}
     findings = [
-        *_namespaces(pid),
-        *(_credentials(status) if status else _unread(has_ended=process.has_ended())),
-        _landlock(int(process.facts.get("landlock", 0))),
-        _network(str(process.facts.get("level", ""))),
+        *_namespaces({str(k): str(v) for k, v in facts.get("namespaces", {}).items()}),
+        _privileges(status),
+        _capabilities(status),
+        _landlock(int(facts.get("landlock", 0))),
+        _seccomp(status),
+        _network(str(facts.get("level", ""))),
         *held,
         *_always(plan),
     ]
     return EnforcementReport(tuple(findings))
 
 
-def _status(pid: int) -> dict[str, str]:
+def held_from_outside(pid: int, group: Group) -> tuple[Finding, ...]:
+    """Read what the host holds of a sandbox, before its program starts: its limits, and who it is."""
+    limits = group.findings()
+    if not group.procs_files and not os.path.exists(f"/proc/{pid}"):
+        why = "/proc does not show what this user started: it is mounted with hidepid"
+        mend = "mount /proc with hidepid=0, or with gid= one of this user's groups"
+        # What cannot be seen cannot be counted.
+        limits = tuple(
+            replace(finding, support=Support.NONE, why=why, mend=mend) for finding in limits
+        )
+    return (*limits, _identity(pid))
+
+
+def _identity(pid: int) -> Finding:
+    """Read the mapping of the sandbox's user. user_namespaces(7): inside, outside, length."""
+    if os.geteuid() != 0:
+        return _found(
+            Feature.NOT_ROOT,
+            holds=True,
+            why=f"host uid {os.geteuid()}: an ordinary user maps itself",
+        )
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        fields = Path(f"/proc/{pid}/uid_map").read_text().split()
     except OSError:
-        return {}
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        fields = []
+    holds = len(fields) == 3 and fields[2] == "1" and fields[1] != "0"
+    return _found(
+        Feature.NOT_ROOT, holds=holds, why=f"host uid {fields[1] if fields else 'not mapped'}"
+    )
 
 
 def _found(feature: Feature, *, holds: bool, why: str) -> Finding:
     return Finding(feature=feature, support=Support.FULL if holds else Support.NONE, why=why)
 
 
-def _namespaces(pid: int) -> list[Finding]:
+def _namespaces(theirs: Mapping[str, str]) -> list[Finding]:
     findings = []
     for feature, name in _NAMESPACES.items():
-        ours = _link(f"/proc/self/ns/{name}")
-        theirs = _link(f"/proc/{pid}/ns/{name}")
-        if theirs:
-            holds = theirs != ours
-            why = f"{theirs}, not the host's" if holds else "it is the host's own"
-        else:
-            # An ordinary user may not look into a process that is not dumpable: that is by our own
-            # design. The launcher would have failed had the kernel refused the namespace.
-            holds, why = True, "made by clone3, which fails whole"
+        inside = theirs.get(name, "")
+        holds = bool(inside) and inside != os.readlink(f"/proc/self/ns/{name}")
+        why = f"{inside}, not the host's" if holds else "it is the host's own"
         findings.append(_found(feature, holds=holds, why=why))
     return findings
 
 
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
-
-
-def _credentials(status: dict[str, str]) -> list[Finding]:
-    return [_privileges(status), _capabilities(status), _identity(status)]
-
-
-def _unread(*, has_ended: bool) -> list[Finding]:
-    """Say what is known of a process whose status is not to be had."""
-    features = (Feature.NO_NEW_PRIVS, Feature.NO_CAPABILITIES, Feature.NOT_ROOT)
-    if has_ended:
-        # It got as far as its program, and the launcher fails whole: nothing was left out.
-        why = "the launcher passed it; the program ended before it could be read back"
-        return [_found(feature, holds=True, why=why) for feature in features]
-    # Neither could a watcher count what runs there.
-    why = "/proc does not show what this user started: it is mounted with hidepid"
-    mend = "mount /proc with hidepid=0, or with gid= one of this user's groups"
-    return [
-        Finding(feature=feature, support=Support.NONE, why=why, mend=mend) for feature in features
-    ]
-
-
-def _privileges(status: dict[str, str]) -> Finding:
+def _privileges(status: Mapping[str, str]) -> Finding:
     holds = status.get("NoNewPrivs") == "1"
     return _found(Feature.NO_NEW_PRIVS, holds=holds, why=f"NoNewPrivs: {status.get('NoNewPrivs')}")
 
 
-def _capabilities(status: dict[str, str]) -> Finding:
+def _capabilities(status: Mapping[str, str]) -> Finding:
     sets = {
         name: status.get(name, "?") for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
     }
@@ -113,9 +112,12 @@ def _capabilities(status: dict[str, str]) -> Finding:
     return _found(Feature.NO_CAPABILITIES, holds=holds, why=why)
 
 
-def _identity(status: dict[str, str]) -> Finding:
-    uids = status.get("Uid", "0 0 0 0").split()
-    return _found(Feature.NOT_ROOT, holds="0" not in uids, why=f"host uid {uids[0]}")
+def _seccomp(status: Mapping[str, str]) -> Finding:
+    # proc_pid_status(5): 2 is SECCOMP_MODE_FILTER
+    holds = status.get("Seccomp") == "2"
+    return _found(
+        Feature.SECCOMP, holds=holds, why=f"Seccomp: {status.get('Seccomp')}, an allow-list"
+    )
 
 
 def _landlock(abi: int) -> Finding:
@@ -140,7 +142,6 @@ def _always(plan: SandboxPlan) -> list[Finding]:
     """Give what the launcher does or fails: it reported the exec, so each line of it was passed."""
     limits = plan.limits
     facts = {
-        Feature.SECCOMP: "allow-list installed last, before the exec",
         Feature.RLIMITS: f"open files {limits.open_files}, file size {limits.file_bytes}, no cores",
         Feature.NEW_SESSION: "own session, own session keyring, pipes for standard streams",
         Feature.CLOSED_DESCRIPTORS: "three streams, nothing else",

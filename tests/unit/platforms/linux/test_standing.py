@@ -1,12 +1,59 @@
-from cloche.platforms.linux.standing import _unread
-from cloche.sandbox.features import Support
+"""The report says what the kernel said of the program's own process, and no more."""
+
+from typing import Any
+
+import pytest
+
+from cloche.model.limits import LIMIT_CLASSES
+from cloche.platforms.linux.standing import standing_report
+from cloche.sandbox.features import Feature, Support
+from cloche.sandbox.plan import NetworkPlan, SandboxPlan
+
+KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+PLAN = SandboxPlan(
+    step="s",
+    argv=("true",),
+    env={},
+    cwd="/",
+    mounts=(),
+    writable=(),
+    limits=LIMIT_CLASSES["tool"],
+    network=NetworkPlan(),
+)
 
 
-def test_what_ended_before_it_was_read_had_passed_the_launcher() -> None:
-    assert {finding.support for finding in _unread(has_ended=True)} == {Support.FULL}
+def told(**changes: str) -> dict[str, Any]:
+    sets = dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
+    return {
+        "status": {"NoNewPrivs": "1", "Seccomp": "2", **sets, **changes},
+        "namespaces": {kind: f"{kind}:[1]" for kind in KINDS},
+        "landlock": 7,
+        "level": "redirect",
+    }
 
 
-def test_what_runs_and_cannot_be_read_is_not_taken_for_confined() -> None:
-    findings = _unread(has_ended=False)
-    assert {finding.support for finding in findings} == {Support.NONE}
-    assert all("hidepid" in finding.mend for finding in findings)
+def support(facts: dict[str, Any], feature: Feature) -> Support:
+    return standing_report(facts, (), PLAN).support(feature)
+
+
+def test_all_that_was_read_back_is_full() -> None:
+    for feature in (Feature.NO_NEW_PRIVS, Feature.NO_CAPABILITIES, Feature.SECCOMP, Feature.PID_NS):
+        assert support(told(), feature) is Support.FULL
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "feature"),
+    [
+        ("NoNewPrivs", "0", Feature.NO_NEW_PRIVS),
+        ("Seccomp", "0", Feature.SECCOMP),
+        ("CapBnd", "0000000000000001", Feature.NO_CAPABILITIES),
+        ("CapAmb", "?", Feature.NO_CAPABILITIES),
+    ],
+)
+def test_what_is_not_there_is_none(name: str, value: str, feature: Feature) -> None:
+    assert support(told(**{name: value}), feature) is Support.NONE
+
+
+def test_what_was_not_told_is_none() -> None:
+    for feature in (Feature.USER_NS, Feature.NO_NEW_PRIVS, Feature.LANDLOCK, Feature.EGRESS_FILTER):
+        assert support({}, feature) is Support.NONE
