@@ -13,6 +13,8 @@ async def run_once(platform: LinuxPlatform, stage: Path) -> int:
     process = await platform.spawn(plan(stage, {"argv": ["true"], "observed": False}))
     await process.write_input(b"")
     ended = await process.wait_exited()
+    for each in process.sockets.values():
+        each.close()
     await process.close()
     return ended.status
 
