@@ -39,7 +39,7 @@ def standing_report(
     `facts` is what the process that became the program read of itself, from the
     kernel, behind its last barrier; `held` what the host read before it started.
     """
-    status = {str(key): str(value) for key, value in facts.get("status", {}).items()}
+    status = {str(key): str(value) for key, value in facts.get("credentials", {}).items()}
     findings = [
         *_namespaces({str(k): str(v) for k, v in facts.get("namespaces", {}).items()}),
         _privileges(status),

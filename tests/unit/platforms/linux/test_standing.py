@@ -25,7 +25,7 @@ PLAN = SandboxPlan(
 def told(**changes: str) -> dict[str, Any]:
     sets = dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
     return {
-        "status": {"NoNewPrivs": "1", "Seccomp": "2", **sets, **changes},
+        "credentials": {"NoNewPrivs": "1", "Seccomp": "2", **sets, **changes},
         "namespaces": {kind: f"{kind}:[1]" for kind in KINDS},
         "landlock": 7,
         "level": "redirect",
