@@ -68,7 +68,10 @@ def standing() -> "dict[str, Any]":
             if key in _TELLING:
                 status[key] = value.strip()
     names = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
-    return {"credentials": status, "namespaces": {n: os.readlink(f"/proc/self/ns/{n}") for n in names}}
+    return {
+        "credentials": status,
+        "namespaces": {n: os.readlink(f"/proc/self/ns/{n}") for n in names},
+    }
 
 
 def close_all_but_streams_and(report: int) -> None:

@@ -29,6 +29,7 @@ def supervise(plan: LaunchPlan, channel: socket.socket, child: int) -> int:
     while True:
         status = _collect(child)
         if status is not None:
+            _end_the_rest()  # (23) before the host hears of the end: nothing else runs then
             tell(channel, {"kind": "exited", "status": status})
             return 0
         for descriptor, _ in poll.poll():
@@ -51,6 +52,15 @@ def _collect(child: int) -> int | None:
         if pid == child:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
+
+
+def _end_the_rest() -> None:
+    """Kill what the program left behind and wait until there is nothing. kill(2): -1 spares init."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
 
 
 def _serve(plan: LaunchPlan, channel: socket.socket, child: int) -> bool:

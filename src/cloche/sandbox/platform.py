@@ -89,7 +89,11 @@ class SandboxedProcess(Protocol):
         ...
 
     async def close(self) -> None:
-        """Kill what is left, wait for it, and free everything the sandbox held."""
+        """Kill what is left and wait for it: nothing of the program runs when this returns.
+
+        What the kernel then has still to tear down, empty namespaces and
+        groups, is gone at the latest when the platform is closed.
+        """
         ...
 
 

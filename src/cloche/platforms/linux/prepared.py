@@ -103,23 +103,14 @@ class Nursery:
 
     async def take(self, ground: Ground) -> Prepared:
         """Give a sandbox on `ground`, made ahead if there is one that is neither stale nor dead."""
-        if self._expected == ground and self._task is not None:
+        self._drop_unfit(ground)
+        if not self._ready and self._expected == ground and self._task is not None:
             # It is being made already: making another beside it would take longer.
             self._hurry.set()
             await self._task
-        identities = _identities(ground)
-        # A sandbox has the host's mounts as they were when it was made, and would not see a later one.
-        moved = self._mounts.have_changed()
-        fitting = [
-            p
-            for p in self._ready
-            if not moved and (p.ground, p.identities) == (ground, identities) and p.is_alive()
-        ]
-        for stale in [p for p in self._ready if p not in fitting]:
-            self._drop(stale)
-        if fitting:
-            self._ready.remove(fitting[0])
-            return fitting[0]
+            self._drop_unfit(ground)
+        if self._ready:
+            return self._ready.pop(0)
         return await self._prepare(ground)
 
     def expect(self, ground: Ground) -> None:
@@ -152,14 +143,21 @@ class Nursery:
     async def _fill(self, ground: Ground) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), _REST_SECONDS)
-        while not self._closed and self._count(ground) < self._ahead:
+        while not self._closed and len(self._ready) < self._ahead:
             try:
                 self._ready.append(await self._prepare(ground))
             except (SpawnFailed, OSError):
                 return  # whoever asks next is told why
 
-    def _count(self, ground: Ground) -> int:
-        return sum(prepared.ground == ground for prepared in self._ready)
+    def _drop_unfit(self, ground: Ground) -> None:
+        """Leave only what stands on `ground` and is neither stale nor dead."""
+        identities = _identities(ground)
+        # A sandbox has the host's mounts as they were when it was made, and would not see a later one.
+        moved = self._mounts.have_changed()
+        for prepared in list(self._ready):
+            same = (prepared.ground, prepared.identities) == (ground, identities)
+            if moved or not same or not prepared.is_alive():
+                self._drop(prepared)
 
     def _drop(self, prepared: Prepared) -> None:
         self._ready.remove(prepared)

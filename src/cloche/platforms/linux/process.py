@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from cloche.model.limits import Limits
@@ -33,8 +33,14 @@ class LinuxProcess:
         streams: Mapping[str, int],
         limits: Limits,
         group: Group,
+        bury: Callable[[Coroutine[Any, Any, None]], None],
         after: Callable[[], None],
     ) -> None:
+        """Take over a launched sandbox.
+
+        `bury` is given what remains to be waited for when a closed sandbox is
+        empty; `after` is called when nothing of it is left at all.
+        """
         self.host_pid = pid
         self.sockets: dict[str, socket.socket] = {}
         self.report = EnforcementReport(())
@@ -44,7 +50,7 @@ class LinuxProcess:
         self._streams = dict(streams)
         self._limits = limits
         self._group = group
-        self._after = after
+        self._bury, self._after = bury, after
         self._began = time.monotonic()
         self._last_sign = self._began
         self._taken = 0
@@ -58,6 +64,8 @@ class LinuxProcess:
         self._status: int | None = None
         self._limit = ""
         self._detail = ""
+        self._ended = asyncio.Event()
+        """Nothing runs inside any more, or init is gone."""
         self._gone = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
@@ -110,16 +118,18 @@ class LinuxProcess:
             self._replies.put_nowait((fields, descriptors))
         if kind == "exited":
             self._status = int(fields["status"]) & 0xFF
+            self._ended.set()
         self._inbox.append(fields)
         self._changed.set()
         return True
 
     def _on_gone(self) -> None:
         # Its death and its last messages arrive on two descriptors, in either order.
-        while self._on_message():
+        while not self._closed and self._on_message():
             pass
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self._gone.set()
+        self._ended.set()
         self._changed.set()
 
     async def _pump(self) -> None:
@@ -161,9 +171,9 @@ class LinuxProcess:
     async def _watch(self) -> None:
         """Hold the clocks: wall time, and time without any sign of life."""
         cpu = 0.0
-        while not self._gone.is_set():
+        while not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), self._group.poll_seconds)
+                await asyncio.wait_for(self._ended.wait(), self._group.poll_seconds)
             now = time.monotonic()
             used = self.usage().cpu_seconds
             if used is None or used > cpu + 0.005:
@@ -215,7 +225,7 @@ class LinuxProcess:
 
     async def put_file(self, path: str, content: bytes | None) -> None:
         """See SandboxedProcess."""
-        if self._gone.is_set():
+        if self._ended.is_set():
             return
         descriptors = []
         if content is not None:
@@ -239,15 +249,15 @@ class LinuxProcess:
     async def _ask(self, fields: dict[str, Any], descriptors: list[int]) -> list[int]:
         """Send a request to init and wait for its answer, or for its end."""
         async with self._turn:
-            if self._gone.is_set():
+            if self._ended.is_set():
                 return []
             message.send(self._channel, fields, descriptors)
             answer = asyncio.ensure_future(self._replies.get())
-            gone = asyncio.ensure_future(self._gone.wait())
+            ended = asyncio.ensure_future(self._ended.wait())
             try:
-                await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({answer, ended}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                gone.cancel()
+                ended.cancel()
             if not answer.done():
                 answer.cancel()
                 return []
@@ -255,7 +265,7 @@ class LinuxProcess:
 
     async def wait_exited(self) -> Exit:
         """See SandboxedProcess."""
-        await self._gone.wait()
+        await self._ended.wait()
         limit = self._limit or self._group.breached()
         status = 137 if self._status is None else self._status
         detail = self._detail or (self._peak(limit) if limit else "")
@@ -263,11 +273,11 @@ class LinuxProcess:
 
     async def terminate(self, grace_seconds: float) -> None:
         """See SandboxedProcess."""
-        if grace_seconds > 0 and not self._gone.is_set():
+        if grace_seconds > 0 and not self._ended.is_set():
             with contextlib.suppress(OSError):
                 message.send(self._channel, {"kind": "terminate"})
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), grace_seconds)
+                await asyncio.wait_for(self._ended.wait(), grace_seconds)
         self.kill()
 
     def usage(self) -> Usage:
@@ -283,19 +293,24 @@ class LinuxProcess:
             return
         self._usage = self.usage()
         self._closed = True
-        loop = asyncio.get_running_loop()
         self.kill()
-        self._group.kill()
-        await self._gone.wait()
+        if not self._ended.is_set():
+            self._group.kill()
+            await self._gone.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        loop.remove_reader(self._pidfd)
-        loop.remove_reader(self._channel)
+        asyncio.get_running_loop().remove_reader(self._channel)
         self._channel.close()
-        os.close(self._pidfd)
         for descriptor in self._streams.values():
             os.close(descriptor)
+        self._bury(self._vanish())
+
+    async def _vanish(self) -> None:
+        """Wait for what the kernel still has to tear down: an init alone in empty namespaces."""
+        await self._gone.wait()
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
         await asyncio.to_thread(self._group.remove)
         self._after()
 

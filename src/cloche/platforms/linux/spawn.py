@@ -3,7 +3,9 @@
 import asyncio
 import os
 import stat
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
 from cloche.platforms.linux.host import read_host_system
@@ -18,7 +20,7 @@ from cloche.sandbox.errors import CannotConfine, SpawnFailed
 from cloche.sandbox.features import Feature, Features, Finding, Need, Support
 from cloche.sandbox.ground import divide
 from cloche.sandbox.layout import HostSystem
-from cloche.sandbox.mounts import MountOp
+from cloche.sandbox.mounts import MountOp, Overlay
 from cloche.sandbox.plan import SandboxPlan
 
 
@@ -30,11 +32,12 @@ class LinuxPlatform:
 
     name = "linux"
 
-    def __init__(self, ahead: int = 1) -> None:
+    def __init__(self, ahead: int = 2) -> None:
         self._launcher = Launcher()
         self._cgroups: CgroupHome | None = None
         self._features: dict[int, Features] = {}
         self._probing = asyncio.Lock()
+        self._buried: set[asyncio.Task[None]] = set()
         self._nursery = Nursery(self._launcher, self._groups, ahead)
 
     def host(self) -> HostSystem:
@@ -58,6 +61,9 @@ class LinuxPlatform:
 
     async def spawn(self, plan: SandboxPlan) -> LinuxProcess:
         """See Platform."""
+        if any(isinstance(operation, Overlay) for operation in plan.mounts):
+            # A layer may be mounted again only when its last mount is gone. (Documentation/filesystems/overlayfs)
+            await self._settle()
         ground, rest = divide(plan)
         prepared = await self._nursery.take(ground)
         held = self._hold(plan, prepared)
@@ -112,11 +118,23 @@ class LinuxPlatform:
             streams=streams,
             limits=plan.limits,
             group=prepared.group,
+            bury=self._bury,
             after=lambda: self._nursery.free(prepared.slot),
         )
 
+    def _bury(self, rest: Coroutine[Any, Any, None]) -> None:  # Any: asyncio's own protocol
+        task = asyncio.create_task(rest)
+        self._buried.add(task)
+        task.add_done_callback(self._buried.discard)
+
+    async def _settle(self) -> None:
+        """Wait until nothing is left of the sandboxes that were closed."""
+        while self._buried:
+            await asyncio.wait(self._buried)
+
     async def close(self) -> None:
         """See Platform."""
+        await self._settle()
         await self._nursery.close()
         await self._launcher.close()
         if self._cgroups is not None:

@@ -5,7 +5,7 @@ import os
 import select
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -40,6 +40,7 @@ def meet(say: Say) -> Exit:
     select.select([pidfd], [], [])
 
     async def scene() -> Exit:
+        rest: list[Coroutine[Any, Any, None]] = []
         process = LinuxProcess(
             pid=child.pid,
             pidfd=pidfd,
@@ -47,6 +48,7 @@ def meet(say: Say) -> Exit:
             streams={name: os.open("/dev/null", os.O_RDONLY) for name in ("stdout", "stderr")},
             limits=LEAST_LIMITS,
             group=Watcher(),
+            bury=rest.append,
             after=lambda: None,
         )
         try:
@@ -54,6 +56,8 @@ def meet(say: Say) -> Exit:
             return await process.wait_exited()
         finally:
             await process.close()
+            for each in rest:
+                await each
 
     try:
         return asyncio.run(scene())
