@@ -119,8 +119,7 @@ class Kernel:
             features=await self._platform.probe(state.parent),
             host=self._platform.host(),
             toolchains=tools,
-            caches={p.runtime_id: Cache(self._cache_home, p.runtime_id) for p in needed}
-            | {name: Cache(self._cache_home, name) for name in ("npm",)},
+            caches={name: Cache(self._cache_home, name) for p in needed for name in p.caches},
             environment=self._environment,
             own_places=self._own_places,
             now=time.time,

@@ -1,10 +1,13 @@
 """What the kernel adds around a granted step before it is planned: tools, hosts, configuration."""
 
+from collections.abc import Iterable
+
 from cloche.kernel.places import Places
 from cloche.kernel.registry import certificate_binds, user_binds, user_variables
 from cloche.kernel.session import Session
 from cloche.model.hosts import HostRule
 from cloche.model.step import Net, Source, Step
+from cloche.runtimes.toolchain import Toolchain
 from cloche.sandbox.mounts import BindReadOnly, MountOp, SymbolicLink
 from cloche.sandbox.planner import Surroundings, Tool
 
@@ -44,7 +47,7 @@ def survey(step: Step, places: Places, session: Session) -> Surroundings:
         epoch=session.epoch,
         environment=variables,
         stdin=session.options.stdin is not None,
-        commands=_commands(tools),
+        commands=_commands(machine.toolchains.values()),
     )
 
 
@@ -52,11 +55,10 @@ def _sees_configuration(step: Step) -> bool:
     return any(mount.source is Source.USER_CONFIG for mount in step.mounts)
 
 
-def _commands(tools: tuple[Tool, ...]) -> tuple[MountOp, ...]:
+def _commands(tools: Iterable[Toolchain]) -> tuple[MountOp, ...]:
     """Give names in PATH to tools that are a directory of scripts rather than a bin."""
     return tuple(
-        SymbolicLink(target=f"/toolchain/bin/{name}", to=f"{tool.inside}/bin/{name}-cli.js")
+        SymbolicLink(target=f"/toolchain/bin/{name}", to=f"{tool.inside}/{file}")
         for tool in tools
-        if tool.name == "npm"
-        for name in ("npm", "npx")
+        for name, file in tool.commands
     )

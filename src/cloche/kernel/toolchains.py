@@ -45,6 +45,7 @@ def find_toolchains(
             inside=inside,
             version=version,
             digest=_digest(_program(need.name, root), memory),
+            commands=need.commands,
         )
     return found
 

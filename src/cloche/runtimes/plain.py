@@ -23,6 +23,7 @@ class PlainProvider:
     runtime_id = "plain"
     supported_platforms = frozenset({"linux"})
     toolchains: tuple[ToolchainNeed, ...] = ()
+    caches: tuple[str, ...] = ()
     user_config = UserConfig(home_files=())
 
     def detect(self, view: ProjectView) -> Detection | None:

@@ -105,6 +105,8 @@ class RuntimeProvider(Protocol):
     runtime_id: str
     supported_platforms: frozenset[str]
     toolchains: tuple[ToolchainNeed, ...]
+    caches: tuple[str, ...]
+    """Names of the shared caches that its steps mount."""
     user_config: UserConfig
 
     def detect(self, view: ProjectView) -> Detection | None:

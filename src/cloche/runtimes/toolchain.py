@@ -12,6 +12,8 @@ class ToolchainNeed:
     minimum: tuple[int, ...]
     extra: str
     """The extra of this package that brings one, for the remedy; "" when none does."""
+    commands: tuple[tuple[str, str], ...] = ()
+    """(name in PATH, file below the tool), for a tool that has no directory of programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,8 @@ class Toolchain:
     version: str
     digest: str
     """SHA-256 of the program itself: part of every key of a step that uses it."""
+    commands: tuple[tuple[str, str], ...] = ()
+    """See ToolchainNeed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

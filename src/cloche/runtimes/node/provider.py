@@ -39,8 +39,14 @@ class NodeProvider:
     toolchains = (
         ToolchainNeed(name="node", minimum=(20, 17), extra="node"),
         # The first in which every guard of `vocabulary.GUARDS` was seen to hold.
-        ToolchainNeed(name="npm", minimum=(11, 17), extra="node"),
+        ToolchainNeed(
+            name="npm",
+            minimum=(11, 17),
+            extra="node",
+            commands=(("npm", "bin/npm-cli.js"), ("npx", "bin/npx-cli.js")),
+        ),
     )
+    caches = ("npm",)
     user_config = UserConfig(
         home_files=(".npmrc",),
         file_variable="NPM_CONFIG_USERCONFIG",
