@@ -1,3 +1,5 @@
+"""Sandboxes that were made before their plan was known."""
+
 import asyncio
 import os
 import select
@@ -27,9 +29,9 @@ def test_a_sandbox_killed_while_it_waited_is_replaced(tmp_path: Path) -> None:
             task = platform._nursery._task
             assert task is not None
             await task
-            (waiting,) = platform._nursery._ready
-            os.kill(waiting.pid, signal.SIGKILL)
-            select.select([waiting.pidfd], [], [], 10)  # readable with the death
+            for waiting in platform._nursery._ready:
+                os.kill(waiting.pid, signal.SIGKILL)
+                select.select([waiting.pidfd], [], [], 10)  # readable with the death
             return first, await run_once(platform, tmp_path / "second")
         finally:
             await platform.close()
