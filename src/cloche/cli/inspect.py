@@ -65,7 +65,11 @@ async def scaffold(kernel: Kernel, arguments: argparse.Namespace) -> int:
     """Make a project from a template, or list the templates."""
     if arguments.template == "list":
         for template in kernel.templates():
-            print(f"  {template.name:12} {template.summary}")
+            if arguments.json:
+                fields = {"name": template.name, "summary": template.summary}
+                _say({"type": "template", **fields})
+            else:
+                print(f"  {template.name:12} {template.summary}")
         return 0
     directory: Path = arguments.directory
     made = await kernel.scaffold(arguments.template, directory, directory.absolute().name)
@@ -106,8 +110,11 @@ async def transactions(project: Project, arguments: argparse.Namespace) -> int:
 def policy(arguments: argparse.Namespace) -> int:
     """Check a policy file, or explain one decision."""
     if arguments.part == "check":
-        load_policy(arguments.file)
-        print(f"{safe(str(arguments.file))} is a valid policy")
+        read = load_policy(arguments.file)
+        if arguments.json:
+            _say({"type": "policy", "file": str(arguments.file), "digest": read.digest})
+        else:
+            print(f"{safe(str(arguments.file))} is a valid policy")
         return 0
     rules = load_policy(arguments.policy) if arguments.policy else load_default()
     action = _action(arguments.action, arguments.what)
