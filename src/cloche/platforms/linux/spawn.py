@@ -73,6 +73,8 @@ class LinuxPlatform:
             process.report = standing_report(process.facts, held, plan)
             _insist(process.report.findings, plan)
         except BaseException:
+            for each in process.sockets.values():
+                each.close()  # nobody will ever serve them
             await asyncio.shield(process.close())
             raise
         self._nursery.expect(ground)
