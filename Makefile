@@ -3,8 +3,9 @@
 PYTHON ?= /usr/bin/python3
 
 # The host's own Node is used where it is new enough; otherwise one comes with the extra `node`.
-NODE_FITS = node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null \
-	&& npm --version 2>/dev/null | grep -qE '^(1[1-9]|[2-9][0-9])\.'
+AT_LEAST = awk -F. -v major=$(1) -v minor=$(2) '{ fits = $$1 > major || ($$1 == major && $$2 >= minor) } END { exit !fits }'
+NODE_FITS = node --version 2>/dev/null | tr -d v | $(call AT_LEAST,20,17) \
+	&& npm --version 2>/dev/null | $(call AT_LEAST,11,17)
 
 demo: .venv/ready
 	.venv/bin/python examples/demo.py
