@@ -1,5 +1,5 @@
 # Each target does all of its own set-up in a private .venv; nothing is installed on the host.
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench fuzz clean
 PYTHON ?= /usr/bin/python3
 
 # The host's own Node is used where it is new enough; otherwise one comes with the extra `node`.
@@ -20,6 +20,12 @@ check: .venv/ready
 
 bench: .venv/ready
 	.venv/bin/python -m benchmarks
+
+# FUZZ=SECONDS for each target; what was found stays in build/fuzz.
+FUZZ ?= 30
+fuzz: .venv/ready
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
+	.venv/bin/python -m tests.fuzz $(FUZZ)
 
 clean:
 	rm -rf .venv build
