@@ -32,7 +32,17 @@ MAY = {
         "workspace",
     },
     "cloche.assembly": {"errors", "kernel", "platforms", "policy", "runtimes"},
-    "cloche.cli": {"assembly", "errors", "kernel", "model", "policy", "workspace"},
+    "cloche.redteam": {"cloche_redteam", "errors", "kernel"},
+    "cloche.cli": {
+        "assembly",
+        "cloche_redteam",
+        "errors",
+        "kernel",
+        "model",
+        "policy",
+        "redteam",
+        "workspace",
+    },
     "cloche.testing": {"model", "runtimes"},
 }
 PURE = ("cloche.model", "cloche.capability", "cloche.sandbox", "cloche.policy")
