@@ -32,7 +32,17 @@ MAY = {
         "workspace",
     },
     "cloche.assembly": {"errors", "kernel", "platforms", "policy", "runtimes"},
-    "cloche.cli": {"assembly", "errors", "kernel", "model", "policy", "workspace"},
+    "cloche.redteam": {"cloche_redteam", "errors", "kernel"},
+    "cloche.cli": {
+        "assembly",
+        "cloche_redteam",
+        "errors",
+        "kernel",
+        "model",
+        "policy",
+        "redteam",
+        "workspace",
+    },
     "cloche.testing": {"model", "runtimes"},
 }
 PURE = ("cloche.model", "cloche.capability", "cloche.sandbox", "cloche.policy")
@@ -47,7 +57,7 @@ def package(name: str) -> str:
 @pytest.mark.parametrize("file", FILES, ids=module)
 def test_imports_only_what_its_layer_may(file: Path) -> None:
     here = package(module(file))
-    if here.startswith("cloche_launch"):
+    if here.startswith(("cloche_launch", "cloche_redteam")):
         assert not [name for name in imported(file) if package(name).startswith("cloche.")]
         return
     ours = {package(name) for name in imported(file) if name.split(".")[0].startswith("cloche")}
@@ -58,7 +68,7 @@ def test_imports_only_what_its_layer_may(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=module)
 def test_the_launcher_stays_free_of_dependencies_and_slow_imports(file: Path) -> None:
-    if module(file).startswith("cloche_launch"):
+    if module(file).startswith(("cloche_launch", "cloche_redteam")):
         slow = {"dataclasses", "pathlib", "asyncio", "subprocess"}
         assert not imported(file) & slow
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cloche.assembly import Kernel
 from cloche.cli import inspect
 from cloche.cli.parser import make_parser
+from cloche.cli.redteam import redteam
 from cloche.cli.show import Shower, make_shower
 from cloche.errors import ClocheError, SystemRefused
 from cloche.kernel.context import KernelSettings, RunOptions, RunResult
@@ -53,6 +54,8 @@ async def _dispatch(arguments: argparse.Namespace) -> int:
             case "diff" | "undo" | "recover":
                 project = await kernel.project(arguments.directory, any_directory=True)
                 return await inspect.transactions(project, arguments)
+            case "redteam":
+                return await redteam(kernel, arguments)
             case "run":
                 return await _run(kernel, arguments)
             case _:

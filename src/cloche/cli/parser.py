@@ -53,6 +53,12 @@ def make_parser() -> argparse.ArgumentParser:
         if name == "undo":
             command.add_argument("--count", type=int, default=1, help="how many commits")
     commands.add_parser("doctor", parents=[common], help="say what this machine can enforce")
+    redteam = commands.add_parser(
+        "redteam", parents=[common], help="attack the jar on this machine, harmlessly"
+    )
+    redteam.add_argument("attack", nargs="*", help="layers or names; all if left out")
+    redteam.add_argument("--peers", action="store_true", help="attack bwrap, firejail, unshare too")
+    redteam.add_argument("--list", action="store_true", help="list the attacks and their sources")
     policy = commands.add_parser("policy", help="check or explain a policy")
     parts = policy.add_subparsers(dest="part", required=True, metavar="check|explain")
     check = parts.add_parser("check", parents=[common], help="read a policy file strictly")

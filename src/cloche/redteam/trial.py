@@ -1,0 +1,95 @@
+"""One contender against all attacks: every verdict, and what to make of them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cloche.redteam.bait import Bait, laid_out
+from cloche.redteam.contender import Contender
+from cloche.redteam.program import argv
+from cloche_redteam import corpus
+from cloche_redteam.attack import Attack
+from cloche_redteam.runner import ESCAPED, HELD, UNABLE
+
+PYTHON = "/usr/bin/python3"  # in /usr, which every contender shows
+_LONGEST = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one attack came to."""
+
+    attack: str
+    layer: str
+    verdict: str
+    """escaped, held, or unable: this machine cannot show it."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one contender came to."""
+
+    contender: str
+    verdicts: tuple[Verdict, ...]
+
+    def escapes(self) -> tuple[Verdict, ...]:
+        """Give the attacks that got out."""
+        return tuple(each for each in self.verdicts if each.verdict == ESCAPED)
+
+    def count(self, layer: str, verdict: str) -> int:
+        """Count verdicts of a kind in a layer."""
+        return sum((each.layer, each.verdict) == (layer, verdict) for each in self.verdicts)
+
+
+def attacks(chosen: Iterable[str] = ()) -> Mapping[str, Attack]:
+    """Give all attacks by name, or those whose name or layer is `chosen`."""
+    wanted = set(chosen)
+    known = corpus.load()
+    return {n: a for n, a in known.items() if not wanted or wanted & {n, a.layer}}
+
+
+async def try_out(contender: Contender, chosen: Mapping[str, Attack]) -> Report:
+    """Run the attacks in the contender: most in one sandbox, those that may end it in one each."""
+    together = tuple(name for name, attack in chosen.items() if not attack.alone)
+    alone = [(name,) for name, attack in chosen.items() if attack.alone]
+    verdicts: list[Verdict] = []
+    with laid_out() as bait:
+        for names in ([together] if together else []) + alone:
+            verdicts += await _one_run(contender, names, chosen, bait)
+    return Report(contender=contender.name, verdicts=tuple(verdicts))
+
+
+async def _one_run(
+    contender: Contender, names: tuple[str, ...], chosen: Mapping[str, Attack], bait: Bait
+) -> list[Verdict]:
+    with TemporaryDirectory(prefix="cloche-redteam-", ignore_cleanup_errors=True) as name:
+        project = Path(name)
+        project.chmod(0o755)
+        said = await contender.run(argv(PYTHON, json.dumps(dict(bait.words)), names), project)
+    told = dict(_read(said.splitlines()))
+    silence = f"the sandbox ended first ({said.strip().splitlines()[-1][:80] if said.strip() else 'silent'})"
+    return [
+        Verdict(
+            attack=name,
+            layer=chosen[name].layer,
+            verdict=told.get(name, (HELD, ""))[0],
+            detail=told.get(name, ("", silence))[1],
+        )
+        for name in names
+    ]
+
+
+def _read(lines: list[str]) -> Iterable[tuple[str, tuple[str, str]]]:
+    """Read what came out of a sandbox: hostile, so anything but a verdict is passed over."""
+    for line in lines:
+        try:
+            fields = json.loads(line)
+            verdict, detail = str(fields["verdict"]), str(fields["detail"])
+            name = str(fields["attack"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if verdict in (ESCAPED, HELD, UNABLE):
+            yield name, (verdict, detail[:_LONGEST])
