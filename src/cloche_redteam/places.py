@@ -4,6 +4,8 @@ import errno
 import glob
 import json
 import os
+import stat
+from itertools import dropwhile
 
 from cloche_redteam.attack import Unable
 
@@ -66,8 +68,9 @@ PLACES = {
 def found() -> str:
     """Look up, on the host, which of the places there are; for the bait."""
     there = {name: [p for each in paths for p in glob.glob(each)] for name, paths in PLACES.items()}
-    there["disks"] = [path for path in there["disks"] if not kept_from_all(path)]
-    return json.dumps({name: paths[:8] for name, paths in there.items()})
+    # What nobody can open proves nothing: each list begins with one that somebody can.
+    worth = {name: list(dropwhile(kept_from_all, paths)) for name, paths in there.items()}
+    return json.dumps({name: paths[:8] for name, paths in worth.items()})
 
 
 def disk_below(path: str) -> str:
@@ -81,11 +84,13 @@ def disk_below(path: str) -> str:
 
 
 def kept_from_all(path: str) -> bool:
-    """Tell whether opening is refused for what the machine is, and not for who asks: EPERM, not EACCES."""
+    """Tell whether opening is refused for what the machine is, and not for who asks, which is EACCES."""
+    if stat.S_ISSOCK(os.lstat(path).st_mode):
+        return False  # connected to, never opened
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError as error:
-        return error.errno == errno.EPERM
+        return error.errno != errno.EACCES
     return False
 
 
