@@ -7,7 +7,10 @@ from cloche_redteam.attack import REGISTER, Attack
 FILES = (
     "files",
     "descriptors",
+    "environment",
     "processes",
+    "devices",
+    "terminal",
     "network",
     "ipc",
     "privileges",

@@ -28,6 +28,12 @@ def syscall(call: int, *arguments: object) -> int:
     return result
 
 
+def link_what_is_open(descriptor: int, path: str) -> None:
+    """Give an open file a name. Raises OSError."""
+    # With a descriptor of a directory, here unused, os.link follows links: without, it forgets to.
+    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=0, follow_symlinks=True)
+
+
 def exists(call: int, *arguments: object) -> str | None:
     """Make a call whose arguments are nonsense: evidence when the kernel looked at them at all.
 

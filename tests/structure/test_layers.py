@@ -47,7 +47,11 @@ MAY = {
 }
 PURE = ("cloche.model", "cloche.capability", "cloche.sandbox", "cloche.policy")
 READS_THE_WORLD = ("policy/load.py", "sandbox/platform.py")  # the latter names types only
-STARTS_PROGRAMS = ("cloche.platforms", "cloche_launch")
+STARTS_PROGRAMS = (
+    "cloche.platforms",
+    "cloche_launch",
+    "cloche.redteam",
+)  # the last starts those that it attacks
 
 
 def package(name: str) -> str:
