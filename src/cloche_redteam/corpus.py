@@ -11,6 +11,7 @@ FILES = (
     "network",
     "ipc",
     "privileges",
+    "namespaces",
     "calls",
     "settings",
     "resources",
