@@ -13,6 +13,7 @@ FILES = (
     "privileges",
     "namespaces",
     "calls",
+    "machine",
     "settings",
     "resources",
 )
