@@ -14,7 +14,9 @@ FILES = (
     "network",
     "ipc",
     "privileges",
+    "namespaces",
     "calls",
+    "machine",
     "settings",
     "resources",
 )
