@@ -64,6 +64,8 @@ def _live(
 
 def enter(ground: Ground, channel: socket.socket, sources: Sources) -> mounts.Root:
     """Put up what can stand before the program is known; numbers as in docs/threat-model.md."""
+    if os.getpid() != 1:  # (3) (23)
+        raise PlanRefused("init is not the first process of a namespace of its own")
     calls.unshare(abi.CLONE_NEWCGROUP)  # (7) now that this process is in its own group
     privileges.become(
         ground.inside_uid, ground.inside_gid

@@ -56,6 +56,8 @@ def _collect(child: int) -> int | None:
 
 def _end_the_rest() -> None:
     """Kill what the program left behind and wait until there is nothing. kill(2): -1 spares init."""
+    if os.getpid() != 1:
+        return  # not in a namespace of its own: -1 would mean everything this user runs
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):

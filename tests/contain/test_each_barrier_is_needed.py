@@ -36,6 +36,7 @@ class Mutant:
 LAUNCH = "cloche_launch"
 V1 = "cloche/platforms/linux/cgroup_v1.py"
 PROCESS = "cloche/platforms/linux/process.py"
+STREAMS = "cloche/platforms/linux/streams.py"
 MUTANTS = (
     Mutant("1-user-namespace", ((f"{LAUNCH}/zygote.py", "abi.CLONE_NEWUSER\n", "0\n"),), NAMESPACE),
     *(
@@ -166,7 +167,7 @@ MUTANTS = (
     ),
     Mutant(
         "22-output-limit",
-        ((PROCESS, "room = self._limits.output_bytes - self._taken", "room = 1 << 40"),),
+        ((STREAMS, "room = self._limit - self._taken", "room = 1 << 40"),),
         f"{SHARE}::test_output_is_kept_to_its_limit_and_the_rest_drained",
     ),
     Mutant(

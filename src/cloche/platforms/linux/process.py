@@ -1,4 +1,4 @@
-"""A running sandbox as the host holds it: output, clocks, limits, and its certain end."""
+"""A running sandbox as the host holds it: what its init says, clocks, limits, and its certain end."""
 
 import asyncio
 import contextlib
@@ -7,18 +7,16 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from cloche.model.limits import Limits
 from cloche.platforms.linux.cgroup import Group
+from cloche.platforms.linux.streams import Streams
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.platform import Exit, Usage
 from cloche.sandbox.report import EnforcementReport
 from cloche_launch import message
-
-_CHUNK = 65_536
-_QUEUED = 64
 
 
 class LinuxProcess:
@@ -30,7 +28,7 @@ class LinuxProcess:
         pid: int,
         pidfd: int,
         channel: socket.socket,
-        streams: Mapping[str, int],
+        streams: Streams,
         limits: Limits,
         group: Group,
         bury: Callable[[Coroutine[Any, Any, None]], None],
@@ -47,14 +45,12 @@ class LinuxProcess:
         self.facts: dict[str, Any] = {}  # Any: JSON from the launcher
         self._pidfd = pidfd
         self._channel = channel
-        self._streams = dict(streams)
+        self._streams = streams
         self._limits = limits
         self._group = group
         self._bury, self._after = bury, after
         self._began = time.monotonic()
-        self._last_sign = self._began
-        self._taken = 0
-        self._output: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(_QUEUED)
+        self._last_work = self._began
         self._order = ""
         self._started = False
         self._turn = asyncio.Lock()
@@ -67,7 +63,7 @@ class LinuxProcess:
         self._ended = asyncio.Event()
         """Nothing runs inside any more, or init is gone."""
         self._gone = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._watcher: asyncio.Task[None] | None = None
         self._closed = False
         self._usage: Usage | None = None
 
@@ -88,7 +84,8 @@ class LinuxProcess:
                 raise SpawnFailed("launcher", "the sandbox ended before its program started")
             await self._changed.wait()
             self._changed.clear()
-        self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._watch())]
+        self._streams.start()
+        self._watcher = asyncio.create_task(self._watch())
 
     def _drain(self) -> list[dict[str, Any]]:
         taken = list(self._inbox)
@@ -132,42 +129,6 @@ class LinuxProcess:
         self._ended.set()
         self._changed.set()
 
-    async def _pump(self) -> None:
-        """Read both streams until they end; keep what the limit allows, drain the rest."""
-        readers = [asyncio.create_task(self._read(n)) for n in ("stdout", "stderr")]
-        try:
-            await asyncio.gather(*readers)
-        finally:
-            for reader in readers:
-                reader.cancel()
-            await self._output.put(None)
-
-    async def _read(self, name: str) -> None:
-        loop = asyncio.get_running_loop()
-        descriptor = self._streams[name]
-        while True:
-            ready = loop.create_future()
-            loop.add_reader(descriptor, _settle, ready)
-            try:
-                await ready
-            finally:
-                loop.remove_reader(descriptor)
-            try:
-                data = os.read(descriptor, _CHUNK)
-            except BlockingIOError:
-                continue
-            if not data:
-                return
-            self._last_sign = time.monotonic()
-            room = self._limits.output_bytes - self._taken
-            if room <= 0:
-                continue
-            self._taken += len(data)
-            await self._output.put((name, data[:room]))
-            if len(data) > room:
-                note = b"\n[cloche: output limit reached, the rest is not kept]\n"
-                await self._output.put(("stderr", note))
-
     async def _watch(self) -> None:
         """Hold the clocks: wall time, and time without any sign of life."""
         cpu = 0.0
@@ -177,11 +138,12 @@ class LinuxProcess:
             now = time.monotonic()
             used = self.usage().cpu_seconds
             if used is None or used > cpu + 0.005:
-                cpu, self._last_sign = used or 0.0, now
+                cpu, self._last_work = used or 0.0, now
+            silent = now - max(self._last_work, self._streams.last_sign)
             if now - self._began > self._limits.wall_seconds:
                 self._breach("wall_seconds", f"ran {now - self._began:.1f} s")
-            elif now - self._last_sign > self._limits.idle_seconds:
-                self._breach("idle_seconds", f"no sign for {now - self._last_sign:.1f} s")
+            elif silent > self._limits.idle_seconds:
+                self._breach("idle_seconds", f"no sign for {silent:.1f} s")
             elif name := self._group.exceeded(self.host_pid):
                 self._breach(name, self._peak(name))
 
@@ -203,25 +165,11 @@ class LinuxProcess:
 
     async def read_output(self) -> tuple[str, bytes] | None:
         """See SandboxedProcess."""
-        return await self._output.get()
+        return await self._streams.read()
 
     async def write_input(self, data: bytes) -> None:
         """See SandboxedProcess."""
-        descriptor = self._streams.get("stdin")
-        if descriptor is None:
-            return
-        if not data:
-            os.close(self._streams.pop("stdin"))
-            return
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(descriptor, view) :]
-            except BlockingIOError:
-                await asyncio.sleep(0.005)
-            except BrokenPipeError:
-                os.close(self._streams.pop("stdin"))
-                return
+        await self._streams.write(data)
 
     async def put_file(self, path: str, content: bytes | None) -> None:
         """See SandboxedProcess."""
@@ -297,13 +245,12 @@ class LinuxProcess:
         if not self._ended.is_set():
             self._group.kill()
             await self._gone.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        await self._streams.close()
         asyncio.get_running_loop().remove_reader(self._channel)
         self._channel.close()
-        for descriptor in self._streams.values():
-            os.close(descriptor)
         self._bury(self._vanish())
 
     async def _vanish(self) -> None:
@@ -313,8 +260,3 @@ class LinuxProcess:
         os.close(self._pidfd)
         await asyncio.to_thread(self._group.remove)
         self._after()
-
-
-def _settle(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

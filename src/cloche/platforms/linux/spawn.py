@@ -14,6 +14,7 @@ from cloche.platforms.linux.prepared import Nursery, Prepared
 from cloche.platforms.linux.probe import probe_features
 from cloche.platforms.linux.process import LinuxProcess
 from cloche.platforms.linux.standing import held_from_outside, standing_report
+from cloche.platforms.linux.streams import Streams
 from cloche.platforms.linux.trees import open_trees
 from cloche.sandbox.codec import describe, encode
 from cloche.sandbox.errors import CannotConfine, SpawnFailed
@@ -117,7 +118,7 @@ class LinuxPlatform:
             pid=prepared.pid,
             pidfd=prepared.pidfd,
             channel=prepared.channel,
-            streams=streams,
+            streams=Streams(streams, plan.limits.output_bytes),
             limits=plan.limits,
             group=prepared.group,
             bury=self._bury,

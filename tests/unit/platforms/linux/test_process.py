@@ -12,6 +12,7 @@ import pytest
 
 from cloche.model.limits import LEAST_LIMITS
 from cloche.platforms.linux.process import LinuxProcess
+from cloche.platforms.linux.streams import Streams
 from cloche.platforms.linux.watcher import Watcher
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.platform import Exit
@@ -41,11 +42,12 @@ def meet(say: Say) -> Exit:
 
     async def scene() -> Exit:
         rest: list[Coroutine[Any, Any, None]] = []
+        nothing = {n: os.open("/dev/null", os.O_RDONLY) for n in ("stdout", "stderr")}
         process = LinuxProcess(
             pid=child.pid,
             pidfd=pidfd,
             channel=ours,
-            streams={name: os.open("/dev/null", os.O_RDONLY) for name in ("stdout", "stderr")},
+            streams=Streams(nothing, LEAST_LIMITS.output_bytes),
             limits=LEAST_LIMITS,
             group=Watcher(),
             bury=rest.append,
