@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,7 +56,9 @@ async def try_out(contender: Contender, chosen: Mapping[str, Attack]) -> Report:
     together = tuple(name for name, attack in chosen.items() if not attack.alone)
     alone = [(name,) for name, attack in chosen.items() if attack.alone]
     verdicts: list[Verdict] = []
-    with laid_out() as bait:
+    admitted = await contender.admits() if contender.admits else {}
+    with laid_out() as laid:
+        bait = replace(laid, words={**laid.words, **admitted})
         for names in ([together] if together else []) + alone:
             verdicts += await _one_run(contender, names, chosen, bait)
     return Report(contender=contender.name, verdicts=tuple(verdicts))
