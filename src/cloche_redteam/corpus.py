@@ -9,10 +9,12 @@ FILES = (
     "descriptors",
     "processes",
     "network",
+    "protocols",
     "ipc",
     "privileges",
     "calls",
     "settings",
+    "memory",
     "resources",
 )
 

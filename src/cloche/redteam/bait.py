@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cloche.redteam.objects import laid_objects, surroundings
+
 VARIABLE = "CLOCHE_BAIT"
 DESCRIPTOR = 57  # a number that nothing else is likely to have
 
@@ -49,6 +51,8 @@ def laid_out() -> Iterator[Bait]:
             "descriptor": str(DESCRIPTOR),
             "namespaces": ",".join(_namespaces()),
             **stack.enter_context(_sockets(directory, text)),
+            **stack.enter_context(laid_objects(directory, text)),
+            **surroundings(),
         }
         stack.enter_context(_inherited(secret, text))
         yield Bait(words=words, directory=directory)
@@ -86,16 +90,24 @@ def _sockets(directory: Path, text: str) -> Iterator[dict[str, str]]:
         "unix_socket": _listener(socket.AF_UNIX, stream, str(path)),
         "abstract_socket": _listener(socket.AF_UNIX, stream, f"\0{abstract}"),
         "udp_port": _listener(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+        "any_port": _listener(socket.AF_INET, stream, ("0.0.0.0", 0)),  # noqa: S104 - own addresses
+        "giving_socket": _listener(socket.AF_UNIX, stream, f"\0{abstract}-giving"),
     }
+    with contextlib.suppress(OSError):  # a machine may have no IPv6
+        listeners["tcp6_port"] = _listener(socket.AF_INET6, stream, ("::1", 0))
     path.chmod(0o777)
-    for listener in listeners.values():
-        threading.Thread(target=_greet, args=(listener, text.encode()), daemon=True).start()
+    ports = {n: str(s.getsockname()[1]) for n, s in listeners.items() if n.endswith("_port")}
+    for name, listener in listeners.items():
+        secret = directory / "secret" if name == "giving_socket" else None
+        arguments = (listener, text.encode(), secret)
+        threading.Thread(target=_greet, args=arguments, daemon=True).start()
     try:
         yield {
-            "tcp_port": str(listeners["tcp_port"].getsockname()[1]),
-            "udp_port": str(listeners["udp_port"].getsockname()[1]),
+            "tcp6_port": "",
+            **ports,
             "unix_socket": str(path),
             "abstract_socket": abstract,
+            "giving_socket": f"{abstract}-giving",
         }
     finally:
         for listener in listeners.values():
@@ -112,7 +124,7 @@ def _listener(family: int, kind: int, address: str | tuple[str, int]) -> socket.
     return made
 
 
-def _greet(listener: socket.socket, text: bytes) -> None:
+def _greet(listener: socket.socket, text: bytes, secret: Path | None) -> None:
     with contextlib.suppress(OSError):
         while True:
             if listener.type == socket.SOCK_DGRAM:
@@ -121,5 +133,9 @@ def _greet(listener: socket.socket, text: bytes) -> None:
                     return
                 listener.sendto(text, caller)
                 continue
-            with listener.accept()[0] as caller:
+            with listener.accept()[0] as caller, contextlib.suppress(OSError):
+                if secret is not None:
+                    with secret.open() as file:
+                        socket.send_fds(caller, [b"here"], [file.fileno()])
+                    continue
                 caller.sendall(text)
