@@ -12,12 +12,14 @@ FILES = (
     "devices",
     "terminal",
     "network",
+    "protocols",
     "ipc",
     "privileges",
     "namespaces",
     "calls",
     "machine",
     "settings",
+    "memory",
     "resources",
 )
 

@@ -32,7 +32,7 @@ MAY = {
         "workspace",
     },
     "cloche.assembly": {"errors", "kernel", "platforms", "policy", "runtimes"},
-    "cloche.redteam": {"cloche_redteam", "errors", "kernel"},
+    "cloche.redteam": {"cloche_redteam", "errors", "kernel", "sandbox"},
     "cloche.cli": {
         "assembly",
         "cloche_redteam",

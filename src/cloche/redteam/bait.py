@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cloche.redteam.objects import laid_objects, surroundings
 from cloche_redteam import libc, others, places
 from cloche_redteam.attack import Unable
 
@@ -64,6 +65,8 @@ def laid_out() -> Iterator[Bait]:
             "home_file": stack.enter_context(_at_home(text)),
             **stack.enter_context(_sockets(directory, text)),
             **stack.enter_context(_forgotten(directory, text)),
+            **stack.enter_context(laid_objects(directory, text)),
+            **surroundings(),
         }
         stack.enter_context(_inherited(secret, text))
         words |= stack.enter_context(_bystander(text))
@@ -192,16 +195,24 @@ def _sockets(directory: Path, text: str) -> Iterator[dict[str, str]]:
         "unix_socket": _listener(socket.AF_UNIX, stream, str(path)),
         "abstract_socket": _listener(socket.AF_UNIX, stream, f"\0{abstract}"),
         "udp_port": _listener(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+        "any_port": _listener(socket.AF_INET, stream, ("0.0.0.0", 0)),  # noqa: S104 - own addresses
+        "giving_socket": _listener(socket.AF_UNIX, stream, f"\0{abstract}-giving"),
     }
+    with contextlib.suppress(OSError):  # a machine may have no IPv6
+        listeners["tcp6_port"] = _listener(socket.AF_INET6, stream, ("::1", 0))
     path.chmod(0o777)
-    for listener in listeners.values():
-        threading.Thread(target=_greet, args=(listener, text.encode()), daemon=True).start()
+    ports = {n: str(s.getsockname()[1]) for n, s in listeners.items() if n.endswith("_port")}
+    for name, listener in listeners.items():
+        secret = directory / "secret" if name == "giving_socket" else None
+        arguments = (listener, text.encode(), secret)
+        threading.Thread(target=_greet, args=arguments, daemon=True).start()
     try:
         yield {
-            "tcp_port": str(listeners["tcp_port"].getsockname()[1]),
-            "udp_port": str(listeners["udp_port"].getsockname()[1]),
+            "tcp6_port": "",
+            **ports,
             "unix_socket": str(path),
             "abstract_socket": abstract,
+            "giving_socket": f"{abstract}-giving",
         }
     finally:
         for listener in listeners.values():
@@ -218,7 +229,7 @@ def _listener(family: int, kind: int, address: str | tuple[str, int]) -> socket.
     return made
 
 
-def _greet(listener: socket.socket, text: bytes) -> None:
+def _greet(listener: socket.socket, text: bytes, secret: Path | None) -> None:
     with contextlib.suppress(OSError):
         while True:
             if listener.type == socket.SOCK_DGRAM:
@@ -227,5 +238,9 @@ def _greet(listener: socket.socket, text: bytes) -> None:
                     return
                 listener.sendto(text, caller)
                 continue
-            with listener.accept()[0] as caller:
+            with listener.accept()[0] as caller, contextlib.suppress(OSError):
+                if secret is not None:
+                    with secret.open() as file:
+                        socket.send_fds(caller, [b"here"], [file.fileno()])
+                    continue
                 caller.sendall(text)

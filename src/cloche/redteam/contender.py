@@ -10,8 +10,12 @@ from pathlib import Path
 from cloche.errors import ClocheError
 from cloche.kernel.context import ExecutionContext, RunOptions
 from cloche.kernel.kernel import Kernel
+from cloche.sandbox.features import Feature, Support
 
 _PATIENCE = 300.0
+_NOT_HELD = (
+    "without control groups memory that is no process's own is not held (docs/threat-model.md)"
+)
 Run = Callable[[tuple[str, ...], Path], Awaitable[str]]
 
 
@@ -23,6 +27,8 @@ class Contender:
     run: Run
     missing: str = ""
     """Why it cannot be tried here, when it cannot."""
+    admits: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+    """Gives what it says itself that it does not hold on this machine: words for the attacks."""
 
 
 def cloche(kernel: Kernel) -> Contender:
@@ -44,7 +50,11 @@ def cloche(kernel: Kernel) -> Contender:
             said.append(f"\ncloche: {error.code}\n".encode())
         return b"".join(said).decode("utf-8", "replace")
 
-    return Contender(name="cloche", run=run)
+    async def admits() -> Mapping[str, str]:
+        finding = (await kernel.doctor()).finding(Feature.MEMORY_LIMIT)
+        return {} if finding.support is Support.FULL else {"hidden_memory": _NOT_HELD}
+
+    return Contender(name="cloche", run=run, admits=admits)
 
 
 def peers() -> tuple[Contender, ...]:

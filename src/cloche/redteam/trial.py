@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,30 +56,39 @@ async def try_out(contender: Contender, chosen: Mapping[str, Attack]) -> Report:
     together = tuple(name for name, attack in chosen.items() if not attack.alone)
     alone = [(name,) for name, attack in chosen.items() if attack.alone]
     verdicts: list[Verdict] = []
-    with laid_out() as bait:
-        for names in ([together] if together else []) + alone:
-            verdicts += await _one_run(contender, names, chosen, bait)
+    admitted = await contender.admits() if contender.admits else {}
+    with laid_out() as laid:
+        bait = replace(laid, words={**laid.words, **admitted})
+        runs = ([together] if together else []) + alone
+        while runs:
+            names = runs.pop(0)
+            told, last_words = await _one_run(contender, names, bait)
+            silent = [name for name in names if name not in told]
+            if len(names) > 1:
+                # One of them ended the sandbox: what did not get its turn gets a sandbox of its own.
+                runs += [(name,) for name in silent]
+            elif silent:
+                told = {silent[0]: (HELD, f"the sandbox ended first ({last_words})")}
+            verdicts += [_verdict(chosen[name], *told[name]) for name in names if name in told]
     return Report(contender=contender.name, verdicts=tuple(verdicts))
 
 
+def _verdict(attack: Attack, verdict: str, detail: str) -> Verdict:
+    return Verdict(attack=attack.name, layer=attack.layer, verdict=verdict, detail=detail)
+
+
 async def _one_run(
-    contender: Contender, names: tuple[str, ...], chosen: Mapping[str, Attack], bait: Bait
-) -> list[Verdict]:
+    contender: Contender, names: tuple[str, ...], bait: Bait
+) -> tuple[dict[str, tuple[str, str]], str]:
+    """Give (name to verdict and detail of those that spoke, the last line that was printed)."""
     with TemporaryDirectory(prefix="cloche-redteam-", ignore_cleanup_errors=True) as name:
         project = Path(name)
         project.chmod(0o755)
         said = await contender.run(argv(PYTHON, json.dumps(dict(bait.words)), names), project)
-    told = dict(_read(said.splitlines()))
-    silence = f"the sandbox ended first ({said.strip().splitlines()[-1][:80] if said.strip() else 'silent'})"
-    return [
-        Verdict(
-            attack=name,
-            layer=chosen[name].layer,
-            verdict=told.get(name, (HELD, ""))[0],
-            detail=told.get(name, ("", silence))[1],
-        )
-        for name in names
-    ]
+    lines = said.splitlines()
+    told = {name: answer for name, answer in _read(lines) if name in names}
+    last_words = next((line[:80] for line in reversed(lines) if line.strip()), "silent")
+    return told, last_words
 
 
 def _read(lines: list[str]) -> Iterable[tuple[str, tuple[str, str]]]:
