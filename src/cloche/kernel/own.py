@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cloche.model.paths import JailPath
 
-_PACKAGES = ("cloche", "cloche_launch")
+_PACKAGES = ("cloche", "cloche_launch", "cloche_redteam")
 
 
 def find_own_places(policy_file: Path | None, cache_home: Path) -> tuple[Path, ...]:
