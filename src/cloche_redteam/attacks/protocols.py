@@ -7,11 +7,12 @@ import errno
 import socket
 
 from cloche_redteam.attack import Unable, attack
+from cloche_redteam.family import member
 from cloche_redteam.greeting import made_socket, wanted, would_load
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
-    from cloche_redteam.attack import Bait
+    from cloche_redteam.attack import Act, Bait
 
 _INET, _INET6, _STREAM, _DATAGRAM = (
     socket.AF_INET,
@@ -61,74 +62,81 @@ def make_a_ping_socket(bait: "Bait") -> "str | None":
     return "made one"
 
 
-@attack("network", "CVE-2021-26708 and CVE-2025-21756, AF_VSOCK")
-def make_a_socket_to_the_hypervisor(bait: "Bait") -> "str | None":
-    """Make a socket that no network namespace confines."""
-    del bait
-    return made_socket(40, _STREAM, 0, "AF_VSOCK")
+# the words of the name, the title, the source, and the socket: family, type, protocol, what it is called
+_FAMILIES = (
+    (
+        "make_a_socket_to_the_hypervisor",
+        "Make a socket that no network namespace confines.",
+        "CVE-2021-26708 and CVE-2025-21756, AF_VSOCK",
+        (40, _STREAM, 0, "AF_VSOCK"),
+    ),
+    (
+        "make_a_socket_of_the_kernels_ciphers",
+        "Make a socket of the kernel's crypto interface.",
+        "CVE-2019-8912, AF_ALG",
+        (38, socket.SOCK_SEQPACKET, 0, "ALG"),
+    ),
+    (
+        "make_a_bluetooth_socket",
+        "Make a socket to what is near by radio.",
+        "CVE-2020-12351 BleedingTooth, AF_BLUETOOTH",
+        (31, socket.SOCK_SEQPACKET, 0, "L2CAP"),
+    ),
+    (
+        "make_a_tipc_socket",
+        "Make a socket of a protocol of clusters.",
+        "CVE-2021-43267, AF_TIPC",
+        (30, socket.SOCK_RDM, 0, "TIPC"),
+    ),
+    (
+        "make_an_ipsec_key_socket",
+        "Make a socket that manages IPsec's keys.",
+        "CVE-2022-27666 and CVE-2022-1353, AF_KEY",
+        (15, socket.SOCK_RAW, 2, "KEY"),
+    ),
+    (
+        "make_an_rds_socket",
+        "Make a socket of a protocol hardly anyone uses, with a history.",
+        "CVE-2010-3904 and CVE-2019-11815, AF_RDS",
+        (21, socket.SOCK_SEQPACKET, 0, "RDS"),
+    ),
+    (
+        "make_a_can_socket",
+        "Make a socket of a vehicle's bus.",
+        "CVE-2010-2959 and CVE-2021-3609, AF_CAN",
+        (29, socket.SOCK_RAW, 1, "CAN_RAW"),
+    ),
+    (
+        "make_an_xdp_socket",
+        "Make a socket that takes frames past the kernel's network.",
+        "a way past every packet filter, the kernel's af_xdp.rst",
+        (44, socket.SOCK_RAW, 0, "XDP"),
+    ),
+    (
+        "make_an_sctp_socket",
+        "Make a socket of a transport that filters of TCP and UDP forget.",
+        "CVE-2021-23133, SCTP",
+        (_INET, socket.SOCK_SEQPACKET, 132, "SCTP"),
+    ),
+    (
+        "make_a_udplite_socket",
+        "Make a socket of UDP-Lite, which filters of UDP forget.",
+        "UDP by another number, RFC 3828",
+        (_INET, _DATAGRAM, 136, "UDP-Lite"),
+    ),
+)
 
 
-@attack("network", "CVE-2019-8912, AF_ALG")
-def make_a_socket_of_the_kernels_ciphers(bait: "Bait") -> "str | None":
-    """Make a socket of the kernel's crypto interface."""
-    del bait
-    return made_socket(38, socket.SOCK_SEQPACKET, 0, "ALG")
+def _making(family: int, kind: int, protocol: int, label: str) -> "Act":
+    def act(bait: "Bait") -> "str | None":
+        del bait
+        return made_socket(family, kind, protocol, label)
+
+    return act
 
 
-@attack("network", "CVE-2020-12351 BleedingTooth, AF_BLUETOOTH")
-def make_a_bluetooth_socket(bait: "Bait") -> "str | None":
-    """Make a socket to what is near by radio."""
-    del bait
-    return made_socket(31, socket.SOCK_SEQPACKET, 0, "L2CAP")
-
-
-@attack("network", "CVE-2021-43267, AF_TIPC")
-def make_a_tipc_socket(bait: "Bait") -> "str | None":
-    """Make a socket of a protocol of clusters."""
-    del bait
-    return made_socket(30, socket.SOCK_RDM, 0, "TIPC")
-
-
-@attack("network", "CVE-2022-27666 and CVE-2022-1353, AF_KEY")
-def make_an_ipsec_key_socket(bait: "Bait") -> "str | None":
-    """Make a socket that manages IPsec's keys."""
-    del bait
-    return made_socket(15, socket.SOCK_RAW, 2, "KEY")
-
-
-@attack("network", "CVE-2010-3904 and CVE-2019-11815, AF_RDS")
-def make_an_rds_socket(bait: "Bait") -> "str | None":
-    """Make a socket of a protocol hardly anyone uses, with a history."""
-    del bait
-    return made_socket(21, socket.SOCK_SEQPACKET, 0, "RDS")
-
-
-@attack("network", "CVE-2010-2959 and CVE-2021-3609, AF_CAN")
-def make_a_can_socket(bait: "Bait") -> "str | None":
-    """Make a socket of a vehicle's bus."""
-    del bait
-    return made_socket(29, socket.SOCK_RAW, 1, "CAN_RAW")
-
-
-@attack("network", "a way past every packet filter, the kernel's af_xdp.rst")
-def make_an_xdp_socket(bait: "Bait") -> "str | None":
-    """Make a socket that takes frames past the kernel's network."""
-    del bait
-    return made_socket(44, socket.SOCK_RAW, 0, "XDP")
-
-
-@attack("network", "CVE-2021-23133, SCTP")
-def make_an_sctp_socket(bait: "Bait") -> "str | None":
-    """Make a socket of a transport that filters of TCP and UDP forget."""
-    del bait
-    return made_socket(_INET, socket.SOCK_SEQPACKET, 132, "SCTP")
-
-
-@attack("network", "UDP by another number, RFC 3828")
-def make_a_udplite_socket(bait: "Bait") -> "str | None":
-    """Make a socket of UDP-Lite, which filters of UDP forget."""
-    del bait
-    return made_socket(_INET, _DATAGRAM, 136, "UDP-Lite")
+for _name, _title, _source, _socket in _FAMILIES:
+    member("network", _source, _making(*_socket), name=_name, title=_title)
 
 
 @attack("network", "CVE-2024-1086 and CVE-2022-32250, nf_tables")
