@@ -45,9 +45,6 @@ class Kernel(KernelFace):
             await kernel.close()
 
 
-open_kernel = Kernel.open
-
-
 def _home(given: str | None, usual: Path) -> Path:
     # The XDG base directory specification: a relative path is ignored.
     base = Path(given) if given and given.startswith("/") else usual

@@ -31,10 +31,6 @@ ORDER = {
 """Which kinds may follow which, from init."""
 
 
-class OutOfOrder(ValueError):
-    """A message came where it may not: the sender is not believed any more."""
-
-
 def send(
     channel: socket.socket,
     fields: "dict[str, Any]",

@@ -87,7 +87,7 @@ class Prepared:
 
 
 class Nursery:
-    """Prepares sandboxes: on demand, and one ahead of the next demand for the same ground."""
+    """Prepares sandboxes: on demand, and a few ahead of the next demands for the same ground."""
 
     def __init__(self, launcher: Launcher, groups: Callable[[], CgroupHome], ahead: int) -> None:
         self._launcher = launcher
