@@ -58,7 +58,7 @@ def _live(
         if line["kind"] == "failed":
             os.waitpid(child, 0)
             return 125
-    tell(channel, {"kind": "started"})
+    tell(channel, {"kind": "started", "shared": root.shared})
     return supervise(plan, channel, child)
 
 

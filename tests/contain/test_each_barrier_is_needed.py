@@ -39,6 +39,17 @@ PROCESS = "cloche/platforms/linux/process.py"
 STREAMS = "cloche/platforms/linux/streams.py"
 MUTANTS = (
     Mutant("1-user-namespace", ((f"{LAUNCH}/zygote.py", "abi.CLONE_NEWUSER\n", "0\n"),), NAMESPACE),
+    Mutant(
+        "2-inodes-of-its-own",
+        (
+            (
+                f"{LAUNCH}/veil.py",
+                'calls.mount("overlay", target, "overlay", _LAID_OVER, data)',
+                "calls.mount(tree, target, None, abi.MS_BIND)",
+            ),
+        ),
+        f"{ALONE}::test_a_file_of_the_system_is_an_inode_of_its_own",
+    ),
     *(
         Mutant(
             f"{name}-namespace", ((f"{LAUNCH}/zygote.py", f"    | abi.{flag}\n", ""),), NAMESPACE

@@ -1,7 +1,7 @@
 """What truly stands around one sandbox: read back from the kernel, not taken from the plan."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,12 @@ def standing_report(
     """
     status = {str(key): str(value) for key, value in facts.get("credentials", {}).items()}
     findings = [
-        *_namespaces({str(k): str(v) for k, v in facts.get("namespaces", {}).items()}),
+        *(
+            _as_shown(finding, [str(place) for place in facts.get("shared", ())])
+            for finding in _namespaces(
+                {str(k): str(v) for k, v in facts.get("namespaces", {}).items()}
+            )
+        ),
         _privileges(status),
         _capabilities(status),
         _landlock(int(facts.get("landlock", 0))),
@@ -96,6 +101,15 @@ def _namespaces(theirs: Mapping[str, str]) -> list[Finding]:
         why = f"{inside}, not the host's" if holds else "it is the host's own"
         findings.append(_found(feature, holds=holds, why=why))
     return findings
+
+
+def _as_shown(finding: Finding, shared: Sequence[str]) -> Finding:
+    """Lower a namespace of mounts of which something could not be made a file system of its own."""
+    if not shared or finding.feature is not Feature.MOUNT_NS or finding.support is Support.NONE:
+        return finding
+    why = f"{', '.join(shared[:5])}: the host's own files, whose use and locks are seen both ways"
+    mend = "keep the host's system off stacked overlays, as some containers have them"
+    return replace(finding, support=Support.PARTIAL, why=why, mend=mend)
 
 
 def _privileges(status: Mapping[str, str]) -> Finding:
