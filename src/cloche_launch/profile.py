@@ -192,3 +192,37 @@ NOT_THERE = {
     "io_uring_enter": "does system calls that no filter sees",
     "io_uring_register": "does system calls that no filter sees",
 }
+
+# What is refused besides where no namespace stands between the program and the host: docs/tiers.md.
+IN_PLACE_REFUSED = {
+    "bind": "the network, and the names of sockets, are the host's",
+    "listen": "the network is the host's; an unbound socket that listens gets a port of its own",
+    "accept": "the network is the host's",
+    "accept4": "the network is the host's",
+    "shmget": "System V objects are the host's",
+    "semget": "System V objects are the host's",
+    "msgget": "System V objects are the host's",
+    "inotify_add_watch": "Landlock lets watch what it does not let read",
+}
+
+IN_PLACE_OWN_ONLY = {
+    "prlimit64": (0,),
+    "sched_setaffinity": (0,),
+    "sched_setparam": (0,),
+    "sched_setscheduler": (0,),
+    "sched_setattr": (0,),
+    "setpriority": (0, 1),
+    "ioprio_set": (1,),
+}
+"""Arguments that must be 0, the caller itself: other processes of the user are of its own uid."""
+
+EVERYBODY = 0xFFFF_FFFF
+"""kill(-1): everything that the user runs, before Landlock's ABI 6 confined signals."""
+
+MSG_FASTOPEN = 0x2000_0000
+FAST_OPENING = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}
+"""Calls and their flags: what opens a connection by sending asks Landlock nothing, tcp(7)."""
+
+SOCK_STREAM = 1
+PAIR_TYPES = (1, 5)
+"""Of a pair: STREAM, SEQPACKET. A datagram socket of a pair can still send to any name, unix(7)."""

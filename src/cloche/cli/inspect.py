@@ -14,10 +14,14 @@ from cloche.kernel.project import Project
 from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
 from cloche.model.paths import JailPath
 from cloche.model.step import Trust
+from cloche.model.tier import Tier
 from cloche.policy.engine import describe, evaluate
 from cloche.policy.explain import explain, remedy
 from cloche.policy.load import load_default, load_policy
 from cloche.workspace.screen import shown
+
+_Row = tuple[str, str, str, str]
+"""Barrier, support, why, mend."""
 
 
 def safe(text: str) -> str:
@@ -30,11 +34,18 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
     features = await kernel.doctor()
     rows = [(f.feature.value, f.support.value, f.why, f.mend) for f in features.findings]
     refusal = kernel.find_refusal(features)
-    status = refusal.exit_status if refusal else 0
+    weaker = await kernel.doctor(Tier.LANDLOCK) if refusal else features
+    weaker_rows = [(f.feature.value, f.support.value, f.why, f.mend) for f in weaker.findings]
+    weaker_runs = kernel.find_refusal(weaker) is None
+    accepted = weaker_runs and kernel.weakest_tier is Tier.LANDLOCK
+    status = refusal.exit_status if refusal and not accepted else 0
     tools = kernel.toolchains()
     if as_json:
         found = {tool.name: tool.version for tool in tools}
-        _say({"type": "doctor", "barriers": rows, "toolchains": found, "exit_status": status})
+        told = {"type": "doctor", "barriers": rows, "toolchains": found, "exit_status": status}
+        if refusal:
+            told["landlock_tier"] = weaker_rows
+        _say(told)
         return status
     for text in _table(rows):
         print(text)
@@ -45,12 +56,26 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
         print(f"  {'':8} {'':22} mend: {NoToolchain.remedy}")
     if refusal is None:
         print("\nAll that a run requires is here.")
-    else:
+    elif not weaker_runs:
         print(f"\nNothing can be run here: {refusal.feature} is required and missing.")
+    else:
+        _show_weaker(weaker_rows, refusal.feature, accepted=accepted)
     return status
 
 
-def _table(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
+def _show_weaker(rows: Iterable[_Row], missing: str, *, accepted: bool) -> None:
+    print(f"\n{missing} is missing. The landlock tier (docs/tiers.md) would give:\n")
+    for text in _table((name, support, why, "") for name, support, why, _ in rows):
+        print(text)
+    if accepted:
+        print("\nThe policy accepts it (sandbox.tier: landlock), so runs start.")
+    else:
+        print(
+            f"\nNothing runs: {missing} is required. `tier: landlock` in the policy accepts less."
+        )
+
+
+def _table(rows: Iterable[_Row]) -> Iterator[str]:
     """Yield (barrier, support, why, mend) as lines; what one refusal took is explained once."""
     before = ("", "")
     for name, support, why, mend in rows:

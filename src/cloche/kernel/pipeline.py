@@ -70,6 +70,9 @@ async def run_step(step: Step, plan: Plan, session: Session, *, by_person: bool 
     async with start_step(step, plan, session, by_person=by_person) as running:
         ended, codes = await follow(running, session)
     # (6) What it leaves is looked at only when nothing of it runs any more.
+    for replica in running.places.replicas:
+        await in_thread(replica.fold)
+        await in_thread(replica.remove)
     outcome, why = judge(step, ended, codes)
     if outcome == "ok":
         await in_thread(take_outputs, step, running.places, session)
@@ -103,6 +106,8 @@ async def start_step(
             caches=session.machine.caches,
             user_config=user_files(step, session),
             package=session.package,
+            tier=session.machine.features.tier,
+            hidden=grant.hidden,
         ),
         number=session.steps_run,
     )

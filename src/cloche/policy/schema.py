@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from cloche.model.hosts import HostRule
 from cloche.model.limits import LIMIT_CLASSES, Limits
 from cloche.model.paths import JailPath
+from cloche.model.tier import Tier
 from cloche.policy.document import Node
 from cloche.policy.errors import PolicyInvalid
 from cloche.policy.globs import Glob
@@ -68,6 +69,8 @@ class Policy:
     limits: Mapping[str, Limits]
     commit: CommitLimits
     required: tuple[str, ...]
+    weakest: Tier
+    """The weakest way of containing that a run may have."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Rule name, such as `file_access.write.deny[2]`, to its line."""
     digest: str = ""
@@ -128,6 +131,9 @@ def read_policy(document: Node) -> Policy:
     network = reader.mapping(
         top.get("network"), "network", required=("registries", "typed_hosts", "allow")
     )
+    sandbox = reader.mapping(
+        top.get("sandbox"), "sandbox", required=("require",), optional=("tier",)
+    )
     policy = Policy(
         source=document.place.file,
         execute=_execute(reader, top.get("shell_execution")),
@@ -139,7 +145,8 @@ def read_policy(document: Node) -> Policy:
         hosts=reader.hosts(network.get("allow"), "network.allow"),
         limits=_limits(reader, top.get("limits")),
         commit=_commit(reader, top.get("commit")),
-        required=reader.features(top.get("sandbox")),
+        required=reader.features(sandbox.get("require"), "sandbox.require"),
+        weakest=reader.tier(sandbox.get("tier"), "sandbox.tier"),
         lines=dict(reader.lines),
         digest=_digest(document),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cloche.model.tier import Tier
 from cloche.sandbox.features import Features
 from cloche.sandbox.layout import HostSystem
 from cloche.sandbox.plan import SandboxPlan
@@ -106,10 +107,10 @@ class Platform(Protocol):
         """Say how the host's root is laid out, for the planner."""
         ...
 
-    async def probe(self, home: Path) -> Features:
-        """Find by doing what this machine can enforce for transactions kept below `home`.
+    async def probe(self, home: Path, tier: Tier) -> Features:
+        """Find by doing what this machine can enforce in `tier` for transactions kept below `home`.
 
-        Cached for the life of the platform, once for each file system.
+        Cached for the life of the platform, once for each file system and tier.
         """
         ...
 

@@ -24,6 +24,7 @@ from cloche.workspace.merged import Entry, MergedTree
 _MOST_ENTRIES = 1_000_000
 _CHUNK = 1 << 30
 _USABLE = 0o700
+_BLOCK = 512  # the unit of st_blocks, stat(2)
 _CLOCK = ".clock"
 
 
@@ -70,6 +71,8 @@ class Replica:
         self._hidden, self._identity, self._keeps = frozenset(hidden), identity, keeps
         self._effects = effects or Effects()
         self._known: dict[str, dict[str, _Known]] = {}
+        self.size = (0, 0)
+        """Bytes on disk and entries of the copy as it was made."""
 
     def make(self) -> None:
         """Copy. Raises TreeTooLarge, and OSError as the disk gives it."""
@@ -105,6 +108,11 @@ class Replica:
             while waiting:
                 path, before = waiting.pop()
                 waiting += self._fold_directory(path, before, layer, upper, place)
+
+    def remove(self) -> None:
+        """Delete the copy; what resists goes with the directory it is in."""
+        with _open(self._home) as home, contextlib.suppress(OSError):
+            remove_tree(home, self.place.name, self._effects)
 
     def _copy_all(self, tree: MergedTree, place: int) -> None:
         directories: list[Entry] = []
@@ -156,6 +164,8 @@ class Replica:
                 path = waiting.pop()
                 entries = self._entries(place, path, stays_open=False)
                 self._known[path] = {n: _Known.of(found) for n, found in entries.items()}
+                used = sum(found.st_blocks * _BLOCK for found in entries.values())
+                self.size = self.size[0] + used, self.size[1] + len(entries)
                 waiting += [
                     below
                     for name, found in entries.items()
