@@ -199,9 +199,7 @@ IN_PLACE_REFUSED = {
     "listen": "the network is the host's; an unbound socket that listens gets a port of its own",
     "accept": "the network is the host's",
     "accept4": "the network is the host's",
-    "shmget": "System V objects are the host's",
-    "semget": "System V objects are the host's",
-    "msgget": "System V objects are the host's",
+    **dict.fromkeys(ALLOWED["shared"].split(), "System V objects are the host's"),
     "inotify_add_watch": "Landlock lets watch what it does not let read",
 }
 
@@ -213,8 +211,25 @@ IN_PLACE_OWN_ONLY = {
     "sched_setattr": (0,),
     "setpriority": (0, 1),
     "ioprio_set": (1,),
+    "getsid": (0,),
+    "getpgid": (0,),
 }
 """Arguments that must be 0, the caller itself: other processes of the user are of its own uid."""
+
+IN_PLACE_FCNTLS = {
+    8: "F_SETOWN: whom the kernel signals for a descriptor",
+    10: "F_SETSIG: and with what",
+    15: "F_SETOWN_EX: the same for a thread or a group",
+}
+
+IN_PLACE_IOCTLS = {
+    0x8901: "FIOSETOWN is F_SETOWN for sockets",
+    0x8902: "SIOCSPGRP is F_SETOWN for sockets",
+}
+
+# linux/stat.h: a character device 0/0 is overlayfs's sign for "deleted", and needs no right
+S_IFMT, S_IFCHR, S_IFBLK = 0o170000, 0o020000, 0o060000
+MODES_OF_MKNOD = {"mknod": 1, "mknodat": 2}
 
 EVERYBODY = 0xFFFF_FFFF
 """kill(-1): everything that the user runs, before Landlock's ABI 6 confined signals."""

@@ -10,6 +10,10 @@ from cloche_launch import bpf, profile
 from cloche_launch.numbers import TABLES
 from cloche_launch.seccomp import RET_ALLOW, RET_ERRNO
 
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _EPERM = RET_ERRNO | errno.EPERM
 
 
@@ -30,7 +34,12 @@ def compile_in_place(architecture: str, *, connects: bool) -> bytes:
         _only_itself(program, name, numbers[name], own)
     for name, flags in profile.FAST_OPENING.items():
         _no_flag(program, name, numbers[name], flags)
-    _not_everybody(program, numbers["kill"])
+    for name, mode in profile.MODES_OF_MKNOD.items():
+        if name in numbers:
+            _no_device(program, name, numbers[name], mode)
+    _none_of(program, "kill", numbers["kill"], 0, (profile.EVERYBODY,))
+    _none_of(program, "fcntl", numbers["fcntl"], 1, profile.IN_PLACE_FCNTLS)
+    _none_of(program, "ioctl", numbers["ioctl"], 1, profile.IN_PLACE_IOCTLS)
     _pairs(program, numbers["socketpair"])
     if connects:
         _sockets(program, numbers["socket"])
@@ -55,12 +64,25 @@ def _no_flag(program: bpf.Program, name: str, number: int, flags: int) -> None:
     _otherwise_refused(program, name)
 
 
-def _not_everybody(program: bpf.Program, number: int) -> None:
-    program.jump(bpf.JMP_JEQ_K, number, "", "past-kill")
-    program.load(bpf.argument_low(0))
-    program.jump(bpf.JMP_JEQ_K, profile.EVERYBODY, "no-kill")
+def _none_of(
+    program: bpf.Program, name: str, number: int, index: int, values: "Iterable[int]"
+) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
+    program.load(bpf.argument_low(index))
+    for value in values:
+        program.jump(bpf.JMP_JEQ_K, value, f"no-{name}")
     program.answer(RET_ALLOW)
-    _otherwise_refused(program, "kill")
+    _otherwise_refused(program, name)
+
+
+def _no_device(program: bpf.Program, name: str, number: int, mode: int) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
+    program.load(bpf.argument_low(mode))
+    program.mask(profile.S_IFMT)
+    for kind in (profile.S_IFCHR, profile.S_IFBLK):
+        program.jump(bpf.JMP_JEQ_K, kind, f"no-{name}")
+    program.answer(RET_ALLOW)
+    _otherwise_refused(program, name)
 
 
 def _pairs(program: bpf.Program, number: int) -> None:

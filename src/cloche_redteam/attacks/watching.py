@@ -1,4 +1,4 @@
-"""Attacks on what the host's own files give away of those who use them."""
+"""Attacks on what the host's own files give away, and on what is known of them beside their content."""
 
 import fcntl
 import os
@@ -45,3 +45,10 @@ def hold_up_who_locks_a_file_of_the_system(bait: "Bait") -> "str | None":
             return f"the host's lock on {bait['used_file']} is felt here"
         fcntl.flock(file, fcntl.LOCK_UN)
     return None
+
+
+@attack("files", "Landlock's list of what it does not restrict: stat(2), landlock(7)")
+def ask_the_size_of_a_secret(bait: "Bait") -> "str | None":
+    """Ask how large a file of the user's is, and when it was last written."""
+    found = os.stat(bait["secret_file"])
+    return f"{found.st_size} bytes, written at {found.st_mtime:.0f}"
