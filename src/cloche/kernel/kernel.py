@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from cloche.kernel.budget import Budget, Ticket, budget_of
 from cloche.kernel.caches import Cache
 from cloche.kernel.context import ExecutionContext, ScaffoldResult
 from cloche.kernel.ends import past_return
@@ -16,6 +17,7 @@ from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
 from cloche.kernel.execution import Terms
 from cloche.kernel.own import find_own_places
 from cloche.kernel.project import Project
+from cloche.kernel.queue import Queue
 from cloche.kernel.session import Machine
 from cloche.kernel.toolchains import find_toolchains
 from cloche.kernel.view import DirectoryView
@@ -42,6 +44,8 @@ class Kernel:
         policy: Policy,
         state_home: Path,
         cache_home: Path,
+        queue_home: Path,
+        budget_bytes: int | None,
         environment: Mapping[str, str],
         policy_file: Path | None = None,
     ) -> None:
@@ -51,7 +55,10 @@ class Kernel:
         self._state_home = state_home
         self._cache_home = cache_home
         self._environment = environment
-        self._own_places = find_own_places(policy_file, cache_home)
+        self._queue = Queue(
+            queue_home, budget_of(policy.budget, platform.memory_bytes(), budget_bytes)
+        )
+        self._own_places = find_own_places(policy_file, cache_home, self._queue.place)
 
     async def close(self) -> None:
         """End the launcher; every sandbox dies with it."""
@@ -68,6 +75,18 @@ class Kernel:
             return None
         finding = features.finding(missing[0])
         return CannotConfine(finding.feature.value, finding.why, finding.mend)
+
+    @property
+    def budget(self) -> Budget:
+        """What all sandboxes of this user may hold at once."""
+        return self._queue.budget
+
+    async def jobs(self) -> tuple[Ticket, ...]:
+        """Give who holds a share of this machine and who waits for one, of all kernels of this user.
+
+        In the order of arrival. Raises QueueUnavailable.
+        """
+        return await asyncio.to_thread(self._queue.look)
 
     def templates(self) -> tuple[Template, ...]:
         """Give every provider's templates."""
@@ -123,6 +142,7 @@ class Kernel:
             environment=self._environment,
             own_places=self._own_places,
             now=time.time,
+            queue=self._queue,
         )
         terms = Terms(
             machine=machine,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from cloche.model.hosts import HostRule
-from cloche.model.limits import LIMIT_CLASSES, Limits
+from cloche.model.limits import DEFAULT_SANDBOXES, LIMIT_CLASSES, Limits
 from cloche.model.paths import JailPath
 from cloche.policy.document import Node
 from cloche.policy.errors import PolicyInvalid
@@ -53,6 +53,15 @@ class CommitLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRules:
+    """What all sandboxes of a user on one machine may hold at once."""
+
+    memory_bytes: int | None = None
+    """The sum of their ceilings; None leaves it to the share that `kernel.budget` names."""
+    sandboxes: int = DEFAULT_SANDBOXES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """A whole policy. Silence in it is denial."""
 
@@ -68,6 +77,7 @@ class Policy:
     limits: Mapping[str, Limits]
     commit: CommitLimits
     required: tuple[str, ...]
+    budget: BudgetRules = BudgetRules()
     lines: Mapping[str, int] = field(default_factory=dict)
     """Rule name, such as `file_access.write.deny[2]`, to its line."""
     digest: str = ""
@@ -120,6 +130,7 @@ def read_policy(document: Node) -> Policy:
             "commit",
             "sandbox",
         ),
+        optional=("budget",),
     )
     reader.constant(top.get("version"), "version", 1)
     files = reader.mapping(
@@ -140,6 +151,7 @@ def read_policy(document: Node) -> Policy:
         limits=_limits(reader, top.get("limits")),
         commit=_commit(reader, top.get("commit")),
         required=reader.features(top.get("sandbox")),
+        budget=_budget(reader, top.get("budget")),
         lines=dict(reader.lines),
         digest=_digest(document),
     )
@@ -183,6 +195,17 @@ def _commit(reader: Reader, node: Node | None) -> CommitLimits:
     fields = reader.mapping(node, "commit", required=names)
     values = {name: reader.size(fields.get(name), f"commit.{name}") for name in names}
     return CommitLimits(**values)
+
+
+def _budget(reader: Reader, node: Node | None) -> BudgetRules:
+    fields = reader.mapping(node, "budget", optional=("memory", "sandboxes"))
+    memory, sandboxes = fields.get("memory"), fields.get("sandboxes")
+    return BudgetRules(
+        memory_bytes=None if memory is None else reader.size(memory, "budget.memory"),
+        sandboxes=DEFAULT_SANDBOXES
+        if sandboxes is None
+        else reader.size(sandboxes, "budget.sandboxes"),
+    )
 
 
 def _digest(document: Node) -> str:

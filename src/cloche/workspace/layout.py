@@ -81,7 +81,7 @@ def open_places(project: Path, state_home: Path) -> Places:
     tried = []
     for home in (state_home / "projects", project.parent / BESIDE):
         try:
-            state = _open_private(home / digest)
+            state = open_private(home / digest)
         except OSError as error:
             tried.append(f"{home}: {error.strerror}")
             continue
@@ -115,7 +115,11 @@ def _refuse_nesting(project: Path, state_home: Path) -> None:
             raise StateUnavailable(str(state_home), f"it contains the project {str(project)!r}")
 
 
-def _open_private(path: Path) -> int:
+def open_private(path: Path) -> int:
+    """Open the directory `path`, made if need be: it and its parent are ours, of mode 0700, no links.
+
+    Raises OSError.
+    """
     for directory in (path.parent, path):
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=_PRIVATE, exist_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
 from cloche.platforms.linux.host import read_host_system
 from cloche.platforms.linux.launcher import Launcher
+from cloche.platforms.linux.memory import read_memory_bytes
 from cloche.platforms.linux.prepared import Nursery, Prepared
 from cloche.platforms.linux.probe import probe_features
 from cloche.platforms.linux.process import LinuxProcess
@@ -44,6 +45,10 @@ class LinuxPlatform:
     def host(self) -> HostSystem:
         """See Platform."""
         return read_host_system()
+
+    def memory_bytes(self) -> int:
+        """See Platform."""
+        return read_memory_bytes()
 
     async def probe(self, home: Path) -> Features:
         """See Platform."""
