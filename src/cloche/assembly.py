@@ -34,7 +34,7 @@ class Kernel(KernelFace):
             providers=_providers(),
             policy=load_default() if policy_file is None else load_policy(policy_file),
             state_home=settings.state_home or users_state,
-            queue_home=settings.queue_home or users_state,
+            queue_home=_queue_home(settings, users_state),
             budget_bytes=settings.budget_bytes,
             cache_home=settings.cache_home
             or _home(environment.get("XDG_CACHE_HOME"), home / ".cache"),
@@ -51,6 +51,16 @@ def _home(given: str | None, usual: Path) -> Path:
     # The XDG base directory specification: a relative path is ignored.
     base = Path(given) if given and given.startswith("/") else usual
     return base / "cloche"
+
+
+def _queue_home(settings: KernelSettings, users_state: Path) -> Path:
+    """Give the one place where all kernels of the user meet, whatever state each of them keeps apart."""
+    if settings.queue_home is not None:
+        return settings.queue_home
+    there = next(path for path in (users_state, *users_state.parents) if path.exists())
+    # A service may run as a user without a home, and was told where to keep things.
+    homeless = settings.state_home is not None and not os.access(there, os.W_OK)
+    return settings.state_home if homeless and settings.state_home else users_state
 
 
 def _policy_file(settings: KernelSettings, home: Path) -> Path | None:

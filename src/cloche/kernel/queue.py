@@ -33,15 +33,16 @@ _WAITING, _RUNNING = "waiting-", "running-"
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LARGEST = 64 << 10
 _QUIET_SECONDS = 10.0  # whoever asks does so once a second at least
-_PATIENCE_SECONDS = 30.0  # the door is held for milliseconds, by whoever goes by the rules
 
 
 class Queue:
     """Where the steps of a user's runs take their tickets, and the budget that this kernel goes by."""
 
-    def __init__(self, home: Path, budget: Budget) -> None:
+    def __init__(self, home: Path, budget: Budget, *, patience_seconds: float = 30.0) -> None:
+        """Queue below `home`. The door is held for milliseconds: after `patience_seconds` it is an error."""
         self.budget = budget
         self.place = home / f"queue-{os.geteuid()}"
+        self.patience_seconds = patience_seconds
 
     def open(self) -> int:
         """Open the directory of the tickets, made if need be. Raises QueueUnavailable."""
@@ -61,7 +62,7 @@ class Queue:
     def look(self) -> tuple[Ticket, ...]:
         """Give every ticket that counts, in the order of arrival. Raises QueueUnavailable."""
         directory = self.open()
-        until = time.monotonic() + _PATIENCE_SECONDS
+        until = time.monotonic() + self.patience_seconds
         try:
             while time.monotonic() < until:
                 with self.door(directory) as is_ours:
@@ -76,10 +77,13 @@ class Queue:
     def door(self, directory: int) -> Iterator[bool]:
         """Hold the lock under which tickets are read and changed; yields False when somebody else does.
 
-        Never waits: a process can be stopped with it in hand. Raises QueueUnavailable.
+        Never waits: a process can be stopped with it in hand. Raises FileNotFoundError
+        when the directory is gone, and QueueUnavailable.
         """
         try:
             descriptor = os.open(_DOOR, _FLAGS | os.O_RDWR | os.O_CREAT, 0o600, dir_fd=directory)
+        except FileNotFoundError:
+            raise  # somebody cleared the directory: it can be made anew
         except OSError as error:
             raise self._failed(error) from error
         try:
@@ -98,7 +102,7 @@ class Queue:
 
     def blocked(self) -> QueueUnavailable:
         """Give the error for a door that stays locked."""
-        why = f"another process has held its lock for {_PATIENCE_SECONDS:g} s"
+        why = f"another process has held its lock for {self.patience_seconds:g} s"
         return QueueUnavailable(str(self.place / _boot() / _DOOR), why)
 
     def _failed(self, error: OSError) -> QueueUnavailable:
@@ -123,29 +127,30 @@ class Place:
         """
         if self._directory < 0:
             self._directory = self._queue.open()
-        with self._queue.door(self._directory) as is_ours:
-            if not is_ours:
-                self._wait_patiently()
-                return None
-            self._blocked_since = None
-            return self._ask(self._directory)
-
-    def _ask(self, directory: int) -> Turn | None:
-        others = _tickets(directory, self._name)
-        if self._name and not _exists(self._name, directory):
-            self.leave()  # somebody cleared the directory: at the end of the new one, then
+        try:
+            with self._queue.door(self._directory) as is_ours:
+                if not is_ours:
+                    self._wait_patiently()
+                    return None
+                self._blocked_since = None
+                return self._ask(self._directory)
+        except FileNotFoundError:
+            self.leave()  # somebody cleared the directory: at the end of the new queue, then
             return None
+
+    def _ask(self, directory: int) -> Turn:
+        others = _tickets(directory, self._name)
         if not self._name:
             self._take(1 + max((ticket.number for ticket in others), default=0))
         number = int(self._name.split("-")[1])
         mine = Ticket(number=number, claim=self._claim, admitted=False)
         turn = decide(mine, others, self._queue.budget)
+        now = time.time()
+        os.utime(self._name, (now, now), dir_fd=directory, follow_symlinks=False)
         if turn.admitted:
             admitted = _RUNNING + self._name.removeprefix(_WAITING)
             os.rename(self._name, admitted, src_dir_fd=directory, dst_dir_fd=directory)
             self._name = admitted
-        else:
-            os.utime(self._ticket, (time.time(), time.time()))
         return turn
 
     def _take(self, number: int) -> None:
@@ -162,7 +167,7 @@ class Place:
     def _wait_patiently(self) -> None:
         now = time.monotonic()
         self._blocked_since = now if self._blocked_since is None else self._blocked_since
-        if now - self._blocked_since > _PATIENCE_SECONDS:
+        if now - self._blocked_since > self._queue.patience_seconds:
             raise self._queue.blocked()
 
     def leave(self) -> None:
@@ -223,14 +228,6 @@ def _read_alive(directory: int, name: str) -> tuple[bytes, float]:
         return nothing
     finally:
         os.close(descriptor)
-
-
-def _exists(name: str, directory: int) -> bool:
-    try:
-        os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
 
 
 def _encode(claim: Claim) -> bytes:
