@@ -43,6 +43,7 @@ def test_one_process_gets_as_much_as_sixteen(tmp_path: Path) -> None:
                 argv = ["/usr/bin/python3", "-I", "-S", "-c", BUSY, many, *words]
                 request = {"argv": argv, "limits": {"wall_seconds": 60}}
                 runners.append(await platform.spawn(plan(tmp_path / many, request)))
+                assert runners[-1].report.support(Feature.CPU_LIMIT) is Support.FULL
             return list(await asyncio.gather(*map(seconds, runners)))
         finally:
             await platform.close()
