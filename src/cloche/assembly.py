@@ -57,10 +57,10 @@ def _queue_home(settings: KernelSettings, users_state: Path) -> Path:
     """Give the one place where all kernels of the user meet, whatever state each of them keeps apart."""
     if settings.queue_home is not None:
         return settings.queue_home
-    there = next(path for path in (users_state, *users_state.parents) if path.exists())
+    there = next(path for path in (users_state, *users_state.parents) if os.path.exists(path))
     # A service may run as a user without a home, and was told where to keep things.
-    homeless = settings.state_home is not None and not os.access(there, os.W_OK)
-    return settings.state_home if homeless and settings.state_home else users_state
+    has_home = os.path.isdir(there) and os.access(there, os.W_OK)
+    return users_state if has_home or settings.state_home is None else settings.state_home
 
 
 def _policy_file(settings: KernelSettings, home: Path) -> Path | None:

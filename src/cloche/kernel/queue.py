@@ -11,6 +11,7 @@ a home on the network serves several machines, and each is a budget of its own.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -28,7 +29,7 @@ from cloche.kernel.errors import QueueUnavailable
 from cloche.workspace.layout import open_private
 
 _DOOR = "door"
-_NAME = re.compile(r"(?P<state>waiting|running)-(?P<number>[0-9]{1,18})-[0-9a-f]{16}")
+_NAME = re.compile(r"(?P<state>waiting|running)-(?P<number>[0-9]+)-[0-9a-f]{16}")
 _WAITING, _RUNNING = "waiting-", "running-"
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LARGEST = 64 << 10
@@ -47,16 +48,14 @@ class Queue:
     def open(self) -> int:
         """Open the directory of the tickets, made if need be. Raises QueueUnavailable."""
         path = self.place / _boot()
+        is_first = not os.path.lexists(path)
         try:
             directory = open_private(path)
         except OSError as error:
             why = error.strerror or str(error)
             raise QueueUnavailable(str(path), why) from error
-        # What earlier boots left empty; another machine's own is not.
-        with contextlib.suppress(OSError):
-            for name in os.listdir(self.place):
-                if name != path.name:
-                    (self.place / name).rmdir()
+        if is_first:
+            _remove_idle(self.place, path.name)
         return directory
 
     def look(self) -> tuple[Ticket, ...]:
@@ -162,7 +161,7 @@ class Place:
         fcntl.flock(self._ticket, fcntl.LOCK_EX | fcntl.LOCK_NB)
         content = _encode(self._claim)
         if os.write(self._ticket, content) != len(content):
-            raise OSError(28, os.strerror(28), name)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
 
     def _wait_patiently(self) -> None:
         now = time.monotonic()
@@ -228,6 +227,15 @@ def _read_alive(directory: int, name: str) -> tuple[bytes, float]:
         return nothing
     finally:
         os.close(descriptor)
+
+
+def _remove_idle(place: Path, ours: str) -> None:
+    """Remove what earlier boots left, unless it holds tickets: it may be another machine's."""
+    with contextlib.suppress(OSError):
+        for old in place.iterdir():
+            if old.name != ours and set(os.listdir(old)) <= {_DOOR}:
+                (old / _DOOR).unlink(missing_ok=True)
+                old.rmdir()
 
 
 def _encode(claim: Claim) -> bytes:

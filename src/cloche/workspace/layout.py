@@ -16,6 +16,7 @@ Everything is on the file system of the project, because renames are the only
 changes that a commit makes.
 """
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -120,13 +121,14 @@ def open_private(path: Path) -> int:
 
     Raises OSError.
     """
-    for directory in (path.parent, path):
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.mkdir(mode=_PRIVATE, exist_ok=True)
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=_PRIVATE, exist_ok=True)
     # The parent may be a directory that others write to: what is there now may
     # be a link, or a directory somebody else prepared for us.
     parent = _open_own(path.parent, None)
     try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path.name, _PRIVATE, dir_fd=parent)
         return _open_own(Path(path.name), parent)
     finally:
         os.close(parent)

@@ -217,6 +217,7 @@ def test_a_directory_that_is_a_link_is_refused(hall: Hall, tmp_path: Path) -> No
     with pytest.raises(QueueUnavailable) as refusal:
         hall.place(10).ask()
     assert "XDG_STATE_HOME" in refusal.value.remedy
+    assert not list((tmp_path / "theirs").iterdir())
 
 
 def test_a_directory_of_somebody_else_is_refused(hall: Hall) -> None:
@@ -236,9 +237,20 @@ def test_a_directory_open_to_others_is_closed(hall: Hall) -> None:
     assert {oct(path.stat().st_mode & 0o777) for path in (directory, directory.parent)} == {"0o700"}
 
 
-def test_what_earlier_boots_left_empty_is_removed(hall: Hall) -> None:
-    old = hall.queue.place / "00000000-old-boot"
-    directory = hall.directory()
-    old.mkdir()
+def test_what_earlier_boots_left_is_removed_unless_it_holds_tickets(hall: Hall) -> None:
+    for old in ("old-boot", "another-machine"):
+        (hall.queue.place / old).mkdir(parents=True)
+        (hall.queue.place / old / "door").touch()
+    (hall.queue.place / "another-machine" / f"running-1-{'c' * 16}").touch()
     assert is_admitted(hall.place(10))
-    assert list(hall.queue.place.iterdir()) == [directory]
+    assert {path.name for path in hall.queue.place.iterdir()} >= {"another-machine"}
+    assert not (hall.queue.place / "old-boot").exists()
+
+
+def test_a_number_as_long_as_a_name_can_be_is_followed_by_a_higher_one(hall: Hall) -> None:
+    planted = hall.directory() / f"running-{'9' * 60}-{'d' * 16}"
+    planted.write_text(json.dumps(GOOD))
+    with planted.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert is_admitted(hall.place(60))
+        assert not is_admitted(hall.place(60))
