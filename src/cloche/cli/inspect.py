@@ -1,4 +1,4 @@
-"""The commands that look, or act at once: doctor, scaffold, diff, undo, recover, policy."""
+"""The commands that look, or act at once: doctor, jobs, scaffold, diff, undo, recover, policy."""
 
 import argparse
 import dataclasses
@@ -12,6 +12,7 @@ from cloche.errors import InvalidValue
 from cloche.kernel.errors import NoToolchain
 from cloche.kernel.project import Project
 from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
+from cloche.model.limits import size_in_words
 from cloche.model.paths import JailPath
 from cloche.model.step import Trust
 from cloche.model.tier import Tier
@@ -84,6 +85,30 @@ def _table(rows: Iterable[_Row]) -> Iterator[str]:
         if mend and not repeated:
             yield f"  {'':8} {'':22} mend: {safe(mend)}"
         before = (why, mend)
+
+
+async def jobs(kernel: Kernel, *, as_json: bool) -> int:
+    """Say which steps of this user's runs hold a share of the machine, and which wait for one."""
+    tickets = await kernel.jobs()
+    held = sum(ticket.claim.memory_bytes for ticket in tickets if ticket.admitted)
+    free = max(0, kernel.budget.memory_bytes - held)
+    for ticket in sorted(tickets, key=lambda ticket: not ticket.admitted):
+        state = "running" if ticket.admitted else "waiting"
+        if as_json:
+            _say({"type": "job", "state": state, **dataclasses.asdict(ticket.claim)})
+            continue
+        claim = ticket.claim
+        what = f"{state:8} {size_in_words(claim.memory_bytes):>9}  {shown(claim.step):16}"
+        print(f"  {what} {shown(claim.project)} (job {shown(claim.job)}, process {claim.pid})")
+    if as_json:
+        _say({"type": "budget", **dataclasses.asdict(kernel.budget), "free_bytes": free})
+        return 0
+    budget = kernel.budget
+    print(
+        f"{size_in_words(free)} free of {size_in_words(budget.memory_bytes)}, "
+        f"at most {budget.sandboxes} sandboxes at once"
+    )
+    return 0
 
 
 async def scaffold(kernel: Kernel, arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from cloche.kernel.budget import Budget, Ticket, budget_of
 from cloche.kernel.caches import Cache
 from cloche.kernel.context import ExecutionContext, ScaffoldResult
 from cloche.kernel.ends import past_return
@@ -16,6 +17,7 @@ from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
 from cloche.kernel.execution import Terms
 from cloche.kernel.own import find_own_places
 from cloche.kernel.project import Project
+from cloche.kernel.queue import Queue
 from cloche.kernel.session import Machine
 from cloche.kernel.toolchains import find_toolchains
 from cloche.kernel.view import DirectoryView
@@ -43,6 +45,8 @@ class Kernel:
         policy: Policy,
         state_home: Path,
         cache_home: Path,
+        queue_home: Path,
+        budget_bytes: int | None,
         environment: Mapping[str, str],
         policy_file: Path | None = None,
     ) -> None:
@@ -52,7 +56,10 @@ class Kernel:
         self._state_home = state_home
         self._cache_home = cache_home
         self._environment = environment
-        self._own_places = find_own_places(policy_file, cache_home)
+        self._queue = Queue(
+            queue_home, budget_of(policy.budget, platform.memory_bytes(), budget_bytes)
+        )
+        self._own_places = find_own_places(policy_file, cache_home, self._queue.place)
 
     async def close(self) -> None:
         """End the launcher; every sandbox dies with it."""
@@ -73,6 +80,18 @@ class Kernel:
         if missing is None:
             return None
         return CannotConfine(missing.feature.value, missing.why, missing.mend)
+
+    @property
+    def budget(self) -> Budget:
+        """What all sandboxes of this user may hold at once."""
+        return self._queue.budget
+
+    async def jobs(self) -> tuple[Ticket, ...]:
+        """Give who holds a share of this machine and who waits for one, of all kernels of this user.
+
+        In the order of arrival. Raises QueueUnavailable.
+        """
+        return await asyncio.to_thread(self._queue.look)
 
     def templates(self) -> tuple[Template, ...]:
         """Give every provider's templates."""
@@ -128,6 +147,7 @@ class Kernel:
             environment=self._environment,
             own_places=self._own_places,
             now=time.time,
+            queue=self._queue,
         )
         terms = Terms(
             machine=machine,

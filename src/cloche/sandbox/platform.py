@@ -107,6 +107,10 @@ class Platform(Protocol):
         """Say how the host's root is laid out, for the planner."""
         ...
 
+    def memory_bytes(self) -> int:
+        """Say how much memory there is for all that is started here: the machine's, or a container's share."""
+        ...
+
     async def probe(self, home: Path, tier: Tier) -> Features:
         """Find by doing what this machine can enforce in `tier` for transactions kept below `home`.
 

@@ -12,6 +12,7 @@ from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
 from cloche.platforms.linux.host import read_host_system
 from cloche.platforms.linux.in_place import launch
 from cloche.platforms.linux.launcher import Launcher
+from cloche.platforms.linux.memory import read_memory_bytes
 from cloche.platforms.linux.prepared import Nursery, Prepared
 from cloche.platforms.linux.pretence import PRETEND, Pretence
 from cloche.platforms.linux.probe import Prober
@@ -48,6 +49,10 @@ class LinuxPlatform:
     def host(self) -> HostSystem:
         """See Platform."""
         return read_host_system()
+
+    def memory_bytes(self) -> int:
+        """See Platform."""
+        return read_memory_bytes()
 
     async def probe(self, home: Path, tier: Tier) -> Features:
         """See Platform."""
