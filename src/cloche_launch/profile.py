@@ -105,6 +105,10 @@ REFUSED_IOCTLS = {
 # 0` is honest, and what it asks for holds already.
 RLIMIT_CORE = 4
 
+# Huge pages that an administrator has set aside belong to no control group of memory (hugetlb counts them
+# apart), so none are given. asm-generic/mman.h, linux/memfd.h, linux/shm.h: (index of the flags, the flag)
+HUGE_PAGES = {"mmap": (3, 0x4_0000), "memfd_create": (1, 0x4), "shmget": (2, 0o4000)}
+
 # linux/prctl.h: what runtimes use on themselves
 ALLOWED_PRCTLS = {
     1: "PR_SET_PDEATHSIG",
