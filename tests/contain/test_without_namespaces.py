@@ -207,6 +207,32 @@ def test_nothing_outlives_the_kernel(place: Path, ordinary: tuple[str, ...]) -> 
     _wait_for(lambda: not _sleeping(mark))
 
 
+def test_nothing_is_left_of_a_run_and_of_one_that_was_killed(
+    place: Path, cloche: Cloche, ordinary: tuple[str, ...]
+) -> None:
+    deep = "cd $TMPDIR; for n in $(seq 1200); do mkdir d && cd d; done; chmod 0 $HOME"
+    words = ["--project", str(place / "project"), "--policy", str(place / "policy.yaml")]
+    kernel = subprocess.Popen(
+        [*ordinary, *_command("run"), *words, "--", "sh", "-c", f"{deep}; echo made; sleep 60"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=_environment(place),
+    )
+    assert kernel.stdout is not None
+    with kernel.stdout as said:
+        assert any('"made' in line for line in said)
+        kernel.kill()
+        kernel.wait()
+    mine = f"-{kernel.pid}-"
+    assert [each for each in _temporary() if mine in each]
+    done = run_in(place, cloche, "sh", "-c", deep)
+    assert done.returncode == 0, done.stdout
+    _wait_for(lambda: not [each for each in _temporary() if mine in each])
+    owned = {each for each in _temporary() if Path("/var/tmp", each).stat().st_uid == _uid()}
+    assert not owned
+
+
 def test_memory_beyond_the_limit_ends_the_step(place: Path, cloche: Cloche) -> None:
     eat = "b = []\nwhile True: b.append(bytearray(1 << 20))"
     done = cloche(
@@ -234,6 +260,14 @@ def test_a_template_is_shipped(place: Path, cloche: Cloche) -> None:
     done = cloche("ship", str(app))
     assert done.returncode == 0, done.stdout[-2000:]
     assert (app / "artifacts/app-0.1.0.cloche.tar").is_file()
+
+
+def _temporary() -> list[str]:
+    return [each for each in os.listdir("/var/tmp") if each.startswith("cloche.")]
+
+
+def _uid() -> int:
+    return os.geteuid() or 65534
 
 
 def _sleeping(mark: str) -> list[str]:

@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import os
-import shutil
+import secrets
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-from cloche.platforms.linux.cgroup import Group
+from cloche.platforms.linux.cgroup import Group, Owner
 from cloche.platforms.linux.launcher import Launcher
 from cloche.platforms.linux.process import LinuxProcess
 from cloche.platforms.linux.streams import Streams, make_streams
@@ -23,7 +24,6 @@ from cloche.sandbox.in_place import InPlacePlan, in_place, private_places
 from cloche.sandbox.plan import SandboxPlan
 
 _ROUNDS = 200
-_PREFIX = "cloche-in-place-"
 _OF_ROOT = "the landlock tier holds only what an ordinary user may not do, and this is root"
 
 
@@ -56,10 +56,10 @@ async def launch(
     """
     if os.geteuid() == 0:
         raise CannotConfine("not-the-hosts-root", _OF_ROOT, "start Cloche as an ordinary user")
-    home = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    home = private_home()
     listener = _listener() if plan.network.outbound else None
     with contextlib.ExitStack() as undo:
-        undo.callback(shutil.rmtree, home, ignore_errors=True)
+        undo.callback(remove, home)
         if listener is not None:
             undo.callback(listener.close)
         inside, ours = make_streams(feeds=plan.stdin)
@@ -92,11 +92,37 @@ async def launch(
         limits=plan.limits,
         group=group,
         bury=bury,
-        after=lambda: shutil.rmtree(home, ignore_errors=True),
+        after=lambda: remove(home),
     )
     if listener is not None:
         process.sockets["proxy"] = listener
     return process
+
+
+def private_home() -> Path:
+    """Make a private directory for one run among the temporary files; those of dead kernels go first."""
+    place = Path(tempfile.gettempdir())
+    for old in place.glob("cloche.*"):
+        owner = Owner.find_in(old.name)
+        is_ours = owner is not None and old.lstat().st_uid == os.geteuid() and not old.is_symlink()
+        if owner is not None and is_ours and owner.is_dead(Owner.read(owner.pid)):
+            remove(old)
+    # Nobody can have made it ahead: the name is not to be guessed, and mkdir(2) takes none that is there.
+    home = place / Owner.read(os.getpid()).label(secrets.randbelow(1 << 62))
+    home.mkdir(mode=0o700)
+    return home
+
+
+def remove(home: Path) -> None:
+    """Remove what a program left, however deep and whatever modes it gave it; what resists is left."""
+    for words in (("chmod", "-R", "u+rwX"), ("rm", "-rf")):
+        subprocess.run(
+            [*words, "--", str(home)],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin"},
+            check=False,
+        )
 
 
 def _lay_out(plan: SandboxPlan, home: Path, port: int) -> InPlacePlan:
