@@ -50,6 +50,9 @@ async def follow(running: Running, session: Session) -> tuple[Exit, frozenset[st
     reader.end(ended.status)
     if quota.breached:
         ended = Exit(status=ended.status, limit=quota.breached, detail=quota.detail)
+    elif running.egress.is_exhausted:
+        moved = f"more than {limits.network_bytes} bytes were to be moved"
+        ended = Exit(status=ended.status, limit="network_bytes", detail=moved)
     if ended.limit:
         session.note(
             Denied(

@@ -138,6 +138,7 @@ async def _confined(grant: Grant, plan: Plan, session: Session) -> AsyncIterator
         rules=grant.hosts,
         max_bytes=grant.limits.network_bytes,
         emit=session.note,
+        on_exhausted=process.kill,
         upstream=session.registry.upstream if session.registry else None,
     )
     try:

@@ -85,6 +85,10 @@ class SandboxedProcess(Protocol):
         """Ask the program to end (SIGTERM), then kill the tree."""
         ...
 
+    def kill(self) -> None:
+        """Kill the tree at once, without asking."""
+        ...
+
     def usage(self) -> Usage:
         """Read the counters now."""
         ...
