@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.contain.attacker import NAMES, PRELUDE, RULES
+from tests.contain.upstream_double import Upstream
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
@@ -116,5 +118,34 @@ def python(sandbox: Sandbox) -> Sandbox:
 
     def run(program: str, **options: Any) -> SimpleNamespace:
         return sandbox("/usr/bin/python3", "-I", "-c", program, **options)
+
+    return run
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    try:
+        made = Upstream()
+    except PermissionError:
+        pytest.skip("needs the right to listen on ports 80 and 443 of the loopback")
+    with made:
+        yield made
+
+
+@pytest.fixture
+def attack(sandbox: Callable[..., SimpleNamespace], upstream: Upstream) -> Sandbox:
+    """Run a Python program inside, with the names and rules above."""
+    if not os.path.exists("/usr/bin/python3"):
+        pytest.skip("needs /usr/bin/python3, which the sandbox shows")
+    assert upstream.connections() == 0
+
+    def run(program: str, **options: Any) -> SimpleNamespace:
+        done = sandbox(
+            *("/usr/bin/python3", "-I", "-c", PRELUDE + program),
+            egress={"rules": RULES, "names": NAMES, **options.pop("egress", {})},
+            **options,
+        )
+        assert done.status == 0, done.stderr
+        return done
 
     return run

@@ -1,119 +1,15 @@
 """One name is allowed; every other way out is tried from inside, and servers outside say what reached them."""
 
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from tests.contain.upstream_double import ADDRESS, GIT, HTTP, HTTPS, NUMBER, Upstream
+from tests.contain.attacker import TRANSLATED, denied, tried
+from tests.contain.upstream_double import ADDRESS, GIT, NUMBER, Upstream
 
 Attack = Callable[..., SimpleNamespace]
-
-PRELUDE = r"""
-import errno, json, socket, ssl, struct, sys, time
-def say(*words): print(*words, flush=True)
-def hello(name):
-    context = ssl.create_default_context(); context.check_hostname = False
-    sent = ssl.MemoryBIO(); talk = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
-    try: talk.do_handshake()
-    except ssl.SSLWantReadError: pass
-    return sent.read()
-def reply(connection, seconds=6):
-    connection.settimeout(seconds); got = b''
-    try:
-        while block := connection.recv(65536):
-            got += block
-            if got.endswith(b'heard') or got.endswith(b'served'): break
-    except OSError as error:
-        return got.decode('latin-1') + f'<{type(error).__name__}>'
-    return got.decode('latin-1')
-def talk(host, port, *pieces, pause=0.0):
-    try: connection = socket.create_connection((host, port), 6)
-    except OSError as error: return f'<{type(error).__name__}>'
-    with connection:
-        try:
-            for piece in pieces:
-                connection.sendall(piece); time.sleep(pause)
-        except OSError: pass
-        return reply(connection)
-def tunnel(target, *pieces, pause=0.0):
-    with socket.create_connection(('127.0.0.1', 3128), 6) as connection:
-        connection.settimeout(6)
-        connection.sendall(f'CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n'.encode('utf-8'))
-        answer = connection.recv(4096).decode('latin-1')
-        if ' 200 ' not in answer: return answer.split('\r\n')[0]
-        try:
-            for piece in pieces:
-                connection.sendall(piece); time.sleep(pause)
-        except OSError: pass
-        return reply(connection)
-"""
-
-TRANSLATED = f"64:ff9b::{NUMBER >> 16:x}:{NUMBER & 0xFFFF:x}"
-_OURS = {"ports": [HTTPS, HTTP, GIT], "trusted": [ADDRESS]}
-RULES = [
-    {"host": "ok.example.org", **_OURS},
-    {"host": "*.wild.example.org", **_OURS},
-    *(
-        {"host": f"{name}.example.net", "ports": [HTTPS, HTTP]}
-        for name in ("loop", "private", "metadata", "mapped", "translated", "six", "mixed")
-    ),
-]
-NAMES = {
-    "ok.example.org": [ADDRESS],
-    "a.wild.example.org": [ADDRESS],
-    "loop.example.net": [ADDRESS],
-    "private.example.net": ["10.0.0.5"],
-    "metadata.example.net": ["169.254.169.254"],
-    "mapped.example.net": [f"::ffff:{ADDRESS}"],
-    "translated.example.net": [TRANSLATED],
-    "six.example.net": ["::1"],
-    "mixed.example.net": ["8.8.8.8", "10.0.0.5"],
-    # No rule names these; were one of them asked for, it would be reached.
-    "evil.example.org": [ADDRESS],
-    "evilwild.example.org": [ADDRESS],
-    "wild.example.org": [ADDRESS],
-}
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    try:
-        made = Upstream()
-    except PermissionError:
-        pytest.skip("needs the right to listen on ports 80 and 443 of the loopback")
-    with made:
-        yield made
-
-
-@pytest.fixture
-def attack(sandbox: Callable[..., SimpleNamespace], upstream: Upstream) -> Attack:
-    """Run a Python program inside, with the names and rules above."""
-    if not os.path.exists("/usr/bin/python3"):
-        pytest.skip("needs /usr/bin/python3, which the sandbox shows")
-    assert upstream.connections() == 0
-
-    def run(program: str, **options: Any) -> SimpleNamespace:
-        done = sandbox(
-            *("/usr/bin/python3", "-I", "-c", PRELUDE + program),
-            egress={"rules": RULES, "names": NAMES, **options.pop("egress", {})},
-            **options,
-        )
-        assert done.status == 0, done.stderr
-        return done
-
-    return run
-
-
-def denied(done: SimpleNamespace) -> set[str]:
-    return {event["rule"] for event in done.events if event["type"] == "denied"}
-
-
-def tried(done: SimpleNamespace) -> set[str]:
-    return {event["tried"] for event in done.events if event["type"] == "denied"}
 
 
 def test_the_allowed_name_is_reached_by_every_way(attack: Attack, upstream: Upstream) -> None:
@@ -193,77 +89,6 @@ def test_the_words_behind_a_connect_request_are_judged_too(
     assert "heard" not in done.stdout
     assert denied(done) == {"network.sni"}
     assert upstream.connections() == 0
-
-
-CRLF = "\\r\\n"
-GOOD = f"Host: ok.example.org{CRLF}"
-HEADS = {
-    "another Host": f"GET / HTTP/1.1{CRLF}Host: evil.example.org{CRLF}",
-    "two Hosts": f"GET / HTTP/1.1{CRLF}{GOOD}Host: evil.example.org{CRLF}",
-    "the same Host twice": f"GET / HTTP/1.1{CRLF}{GOOD}{GOOD}",
-    "another port": f"GET / HTTP/1.1{CRLF}Host: ok.example.org:81{CRLF}",
-    "a user before the host": f"GET / HTTP/1.1{CRLF}Host: ok.example.org@evil.example.org{CRLF}",
-    "a backslash": f"GET / HTTP/1.1{CRLF}Host: ok.example.org\\\\evil.example.org{CRLF}",
-    "a whole address": f"GET http://evil.example.org/ HTTP/1.1{CRLF}{GOOD}",
-    "length and chunks": f"POST / HTTP/1.1{CRLF}{GOOD}Content-Length: 5{CRLF}Transfer-Encoding: chunked{CRLF}",
-    "two lengths": f"POST / HTTP/1.1{CRLF}{GOOD}Content-Length: 5{CRLF}Content-Length: 6{CRLF}",
-    "a length with a sign": f"POST / HTTP/1.1{CRLF}{GOOD}Content-Length: +5{CRLF}",
-    "other chunks": f"POST / HTTP/1.1{CRLF}{GOOD}Transfer-Encoding: xchunked{CRLF}",
-    "chunks of chunks": f"POST / HTTP/1.1{CRLF}{GOOD}Transfer-Encoding: gzip, chunked{CRLF}",
-    "a blank before the colon": f"POST / HTTP/1.1{CRLF}{GOOD}Transfer-Encoding : chunked{CRLF}",
-    "a folded line": f"GET / HTTP/1.1{CRLF}{GOOD}X: a{CRLF} evil.example.org{CRLF}",
-    "a bare line feed": f"GET / HTTP/1.1{CRLF}{GOOD}X: a\\nHost: evil.example.org{CRLF}",
-    "a bare carriage return": f"GET / HTTP/1.1{CRLF}{GOOD}X: a\\rHost: evil.example.org{CRLF}",
-    "a NUL": f"GET / HTTP/1.1{CRLF}{GOOD}X: a\\0evil.example.org{CRLF}",
-    "an old form": f"GET /evil.example.org{CRLF}",
-    "the preface of HTTP/2": f"PRI * HTTP/2.0{CRLF}",
-    "a long header": f"GET / HTTP/1.1{CRLF}{GOOD}X: ' + b'evil' * 25_000 + b'{CRLF}",
-    "many headers": f"GET / HTTP/1.1{CRLF}{GOOD}' + b'X: evil{CRLF}' * 500 + b'",
-}
-
-
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
-def test_a_request_with_two_meanings_reaches_nobody(
-    attack: Attack, upstream: Upstream, head: str
-) -> None:
-    tunnelled = "b'CONNECT ok.example.org:80 HTTP/1.1\\r\\n\\r\\n'"
-    done = attack(
-        f"words = b'{head}{CRLF}' + b'hello'\n"
-        "say(talk('ok.example.org', 80, words).split('\\r\\n')[0])\n"
-        f"say(talk('127.0.0.1', 3128, {tunnelled}, words, pause=0.2))\n"
-    )
-    assert "served" not in done.stdout
-    assert denied(done) <= {"network.malformed", "network.host_header"}
-    assert denied(done)
-    assert upstream.connections() == 0
-
-
-BEHIND = r"b'GET /evil HTTP/1.1\r\nHost: evil.example.org\r\n\r\n'"
-REQUESTS = {
-    "nothing between": r"b'GET / HTTP/1.1\r\nHost: ok.example.org\r\n\r\n'",
-    "a body of a length": r"b'POST / HTTP/1.1\r\nHost: ok.example.org\r\nContent-Length: 2\r\n\r\nhi'",
-    "a body in chunks": r"b'POST / HTTP/1.1\r\nHost: ok.example.org\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n'",
-    "an upgrade": r"b'GET / HTTP/1.1\r\nHost: ok.example.org\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'",
-}
-
-
-@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
-def test_a_second_request_behind_the_first_reaches_nobody(
-    attack: Attack, upstream: Upstream, request_: str
-) -> None:
-    done = attack(f"say(talk('ok.example.org', 80, {request_} + {BEHIND}))")
-    assert "served" in done.stdout
-    assert upstream.connections() == 1
-    assert b"evil" not in upstream.everything()
-    assert b"onnection: close" in upstream.everything()
-
-
-def test_a_chunk_longer_than_its_size_ends_the_request(attack: Attack, upstream: Upstream) -> None:
-    attack(
-        "say(talk('ok.example.org', 80, b'POST / HTTP/1.1\\r\\nHost: ok.example.org\\r\\n'\n"
-        "  b'Transfer-Encoding: chunked\\r\\n\\r\\n2\\r\\nhiGET /evil HTTP/1.1\\r\\n\\r\\n'))"
-    )
-    assert b"evil" not in upstream.everything()
 
 
 @pytest.mark.parametrize(
