@@ -17,13 +17,14 @@ class PlanRefused(ValueError):
 class Ground:
     """What can stand before the program is known: attributes are the document's keys."""
 
+    group: str
     host_gid: int
     host_uid: int
     inside_gid: int
     inside_uid: int
     mounts: "list[dict[str, Any]]"
     observed: bool
-    procs_files: list[str]
+    tasks_files: list[str]
 
 
 class LaunchPlan:
@@ -43,13 +44,14 @@ class LaunchPlan:
 
 
 _GROUND = {
+    "group": str,
     "host_gid": int,
     "host_uid": int,
     "inside_gid": int,
     "inside_uid": int,
     "mounts": list,
     "observed": bool,
-    "procs_files": list,
+    "tasks_files": list,
 }
 _PLAN = {
     "argv": list,

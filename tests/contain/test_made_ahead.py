@@ -4,11 +4,16 @@ import asyncio
 import os
 import select
 import signal
+import socket
 from pathlib import Path
 
+import pytest
 from tests.contain.jail import plan
 
+from cloche.platforms.linux.launcher import Launcher
 from cloche.platforms.linux.spawn import LinuxPlatform
+from cloche.sandbox.codec import encode_ground
+from cloche.sandbox.ground import Ground
 
 
 async def run_once(platform: LinuxPlatform, stage: Path) -> int:
@@ -37,3 +42,60 @@ def test_a_sandbox_killed_while_it_waited_is_replaced(tmp_path: Path) -> None:
             await platform.close()
 
     assert asyncio.run(whole()) == (0, 0)
+
+
+def test_two_kernels_in_one_process_do_not_meet(tmp_path: Path) -> None:
+    async def whole() -> tuple[int, int]:
+        one, other = LinuxPlatform(ahead=0), LinuxPlatform(ahead=0)
+        try:
+            sleeps = plan(tmp_path / "sleeps", {"argv": ["sleep", "600"], "observed": False})
+            process = await one.spawn(sleeps)
+            status = await run_once(other, tmp_path / "runs")
+        finally:
+            await other.close()
+        alive = len(os.listdir(f"/proc/{process.host_pid}/task"))
+        await process.close()
+        await one.close()
+        return status, alive
+
+    assert asyncio.run(whole()) == (0, 1)
+
+
+def own_unified_group() -> Path:
+    """Give a version 2 group that this process may make others in; skips where there is none."""
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    places = [Path(line.split()[1]) for line in mounts if line.split()[2] == "cgroup2"]
+    own = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if line[:3] == "0::"]
+    if not places or not own or not os.access(places[0] / own[0][4:], os.W_OK):
+        pytest.skip("no version 2 control group that this user may divide")
+    return places[0] / own[0][4:]
+
+
+def test_init_is_made_in_its_group_of_version_2() -> None:
+    group = own_unified_group() / f"cloche-test-{os.getpid()}"
+    words = encode_ground(
+        Ground(mounts=(), observed=False),
+        host_uid=os.geteuid() or 0x7000_0000,
+        host_gid=os.getegid() or 0x7000_0000,
+        group=str(group),
+        tasks_files=(),
+    )
+
+    async def whole() -> tuple[str, list[str]]:
+        launcher = Launcher()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            pid, pidfd = await launcher.prepare(words, theirs.fileno())
+            members = (group / "cgroup.procs").read_text().split()
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            select.select([pidfd], [], [], 10)
+            os.close(pidfd)
+            await launcher.close()
+        return str(pid), members
+
+    group.mkdir()
+    try:
+        init, members = asyncio.run(whole())
+        assert members == [init], "alone in the group, from its first moment on"
+    finally:
+        group.rmdir()

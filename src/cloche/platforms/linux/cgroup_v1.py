@@ -60,6 +60,7 @@ class GroupV1:
 
     poll_seconds = 0.25
     counted_by = "as the control group counted"
+    directory = ""
 
     def __init__(self, roots: dict[str, Path], name: str) -> None:
         self._paths = {controller: root / name for controller, root in roots.items()}
@@ -69,7 +70,7 @@ class GroupV1:
         with contextlib.suppress(OSError):  # gone in newer kernels: always on
             write_value(self._paths["memory"] / "memory.use_hierarchy", 1)
         write_value(self._paths["cpu"] / "cpu.cfs_period_us", _PERIOD)
-        self.procs_files = tuple(str(path / "cgroup.procs") for path in self._paths.values())
+        self.tasks_files = tuple(str(path / "tasks") for path in self._paths.values())
 
     def limit(self, limits: Limits) -> None:
         """See Group."""

@@ -172,7 +172,11 @@ class Nursery:
         try:
             user = _user(slot)
             words = encode_ground(
-                ground, host_uid=user[0], host_gid=user[1], procs_files=group.procs_files
+                ground,
+                host_uid=user[0],
+                host_gid=user[1],
+                group=group.directory,
+                tasks_files=group.tasks_files,
             )
             with theirs:
                 pid, pidfd = await self._launcher.prepare(words, theirs.fileno())
