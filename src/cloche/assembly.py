@@ -27,13 +27,15 @@ class Kernel(KernelFace):
         home = Path(environment.get("HOME") or os.path.expanduser("~"))
         settings = replace(settings, environment=environment)
         platform = select_platform()
+        users_state = _home(environment.get("XDG_STATE_HOME"), home / ".local/state")
         policy_file = _policy_file(settings, home)
         kernel = Kernel(
             platform=platform,
             providers=_providers(),
             policy=load_default() if policy_file is None else load_policy(policy_file),
-            state_home=settings.state_home
-            or _home(environment.get("XDG_STATE_HOME"), home / ".local/state"),
+            state_home=settings.state_home or users_state,
+            queue_home=_queue_home(settings, users_state),
+            budget_bytes=settings.budget_bytes,
             cache_home=settings.cache_home
             or _home(environment.get("XDG_CACHE_HOME"), home / ".cache"),
             environment=environment,
@@ -49,6 +51,16 @@ def _home(given: str | None, usual: Path) -> Path:
     # The XDG base directory specification: a relative path is ignored.
     base = Path(given) if given and given.startswith("/") else usual
     return base / "cloche"
+
+
+def _queue_home(settings: KernelSettings, users_state: Path) -> Path:
+    """Give the one place where all kernels of the user meet, whatever state each of them keeps apart."""
+    if settings.queue_home is not None:
+        return settings.queue_home
+    there = next(path for path in (users_state, *users_state.parents) if os.path.exists(path))
+    # A service may run as a user without a home, and was told where to keep things.
+    has_home = os.path.isdir(there) and os.access(there, os.W_OK)
+    return users_state if has_home or settings.state_home is None else settings.state_home
 
 
 def _policy_file(settings: KernelSettings, home: Path) -> Path | None:

@@ -1,6 +1,5 @@
 """The sandbox's init: puts up the outer barriers, starts the program, and ends with it."""
 
-import json
 import os
 import signal
 import socket
@@ -8,12 +7,7 @@ import socket
 from cloche_launch import abi, calls, message, mounts, network, payload, privileges
 from cloche_launch.plan import Ground, LaunchPlan, PlanRefused, decode
 from cloche_launch.sources import Sources
-from cloche_launch.supervise import supervise, tell
-
-TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
+from cloche_launch.supervise import end_the_rest, supervise, tell
 
 
 def run(
@@ -67,13 +61,13 @@ def _live(
     plan = _finish(root, channel, orders)
     if plan is None:
         return 125  # the host changed its mind, or is gone
-    for line in _lines(exec_read):
+    for line in payload.lines(exec_read):
         tell(channel, line)
         if line["kind"] == "failed":
             os.waitpid(child, 0)
             return 125
-    tell(channel, {"kind": "started"})
-    return supervise(plan, channel, child)
+    tell(channel, {"kind": "started", "shared": root.shared})
+    return supervise(plan, channel, child, end_the_rest)
 
 
 def enter(ground: Ground, channel: socket.socket, sources: Sources) -> mounts.Root:
@@ -127,13 +121,3 @@ def _finish(
     message.send(orders, {"kind": "go"})
     orders.close()
     return plan
-
-
-def _lines(descriptor: int) -> "Iterator[dict[str, Any]]":
-    """Yield what the program's own process reports until the exec closes the pipe."""
-    text = b""
-    while block := os.read(descriptor, 65_536):
-        text += block
-    os.close(descriptor)
-    for line in text.splitlines():
-        yield json.loads(line)

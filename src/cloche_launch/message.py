@@ -1,7 +1,7 @@
 """What the launcher's processes and the host say to each other, and in which order.
 
 One datagram of a SOCK_SEQPACKET socket a message: JSON, with descriptors
-beside it. From host to zygote: `prepare`, `map`; back: `prepared`, `mapped` or
+beside it. From host to zygote: `prepare`, `keep`, `map`; back: `prepared`, `mapped` or
 `failed`. From init to host, on the sandbox's own socket: `network`, `confined`,
 then `started` or `failed`, then `exited`. From host to init: `launch`, then
 `terminate`, `put`, `connect`. From init to the process that becomes the

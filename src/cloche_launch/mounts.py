@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 
-from cloche_launch import abi, calls
+from cloche_launch import abi, calls, veil
 from cloche_launch.sources import DEVICES, Sources
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
@@ -40,16 +40,20 @@ _SAFE = abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV
 class Root:
     """The new root while it is being built."""
 
-    __slots__ = ("_layers", "_made", "_sources", "place")
+    __slots__ = ("_layers", "_made", "_points", "_sources", "place", "shared")
 
     def __init__(self) -> None:
+        self.shared: list[str] = []
+        """What is shown as the host's own inodes, because it could not be covered."""
         self._layers = 0
+        self._points = veil.mount_points()
         self._made: set[str] = {"/"}
         calls.mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
         calls.mount("tmpfs", _BASE, "tmpfs", abi.MS_NOSUID | abi.MS_NODEV, "mode=0755,size=16m")
         self.place = f"{_BASE}/root"
         os.mkdir(self.place, 0o755)
         os.mkdir(f"{_BASE}/layers", 0o700)
+        os.mkdir(f"{_BASE}/nothing", 0o755)
         os.close(os.open(f"{_BASE}/empty", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0))
         # pivot_root wants a mount point of its own
         calls.mount(
@@ -93,10 +97,40 @@ class Root:
     def _bind(self, operation: "dict[str, Any]") -> None:
         if not self._sources.has(operation["source"]):
             return
-        tree = self._sources.take(operation["source"])
-        attributes = _SAFE if operation["writable"] else _SAFE | abi.MOUNT_ATTR_RDONLY
-        calls.mount_setattr(tree, attributes)
-        self._attach(tree, operation["target"])
+        tree, target = self._sources.take(operation["source"]), operation["target"]
+        if operation["writable"]:
+            calls.mount_setattr(tree, _SAFE)
+            self._attach(tree, target)
+            return
+        calls.mount_setattr(tree, _SAFE | abi.MOUNT_ATTR_RDONLY)
+        if stat.S_ISDIR(os.fstat(tree).st_mode):
+            self._veiled(tree, operation["source"], target)
+        else:
+            self._copied(tree, target)
+
+    def _veiled(self, tree: int, source: str, target: str) -> None:
+        """Show a directory, and what is mounted below it, as file systems of the sandbox's own."""
+        layer = self._attach_layer(tree)
+        for point in ("", *veil.below(self._points, source)):
+            place = f"{layer}{point}"
+            if not os.path.lexists(place):
+                continue  # hidden by a later mount, or gone
+            if os.path.isdir(place) and veil.cover(
+                place, f"{_BASE}/nothing", self._directory(f"{target}{point}")
+            ):
+                continue
+            self.shared.append(f"{target}{point}")
+            self._attach(calls.open_tree(place, 0), f"{target}{point}")
+
+    def _copied(self, tree: int, target: str) -> None:
+        """Show a file as a copy where that can be; else as it is."""
+        content = None if os.path.lexists(self._at(target)) else veil.copy_of(tree)
+        if content is None:
+            self.shared.append(target)
+            self._attach(tree, target)
+        else:
+            os.close(tree)
+            self._file_at(target, content, os.O_EXCL)
 
     def _attach(self, tree: int, target: str) -> None:
         if stat.S_ISDIR(os.fstat(tree).st_mode):
@@ -107,12 +141,15 @@ class Root:
         os.close(tree)
 
     def _layer(self, path: str) -> str:
-        """Attach a layer where the overlay can name it without a character to escape."""
+        tree = self._sources.take(path)
+        calls.mount_setattr(tree, _SAFE)
+        return self._attach_layer(tree)
+
+    def _attach_layer(self, tree: int) -> str:
+        """Attach a layer where the overlay can name it without a character to escape; closes `tree`."""
         place = f"{_BASE}/layers/{self._layers}"
         self._layers += 1
         os.mkdir(place, 0o700)
-        tree = self._sources.take(path)
-        calls.mount_setattr(tree, _SAFE)
         calls.move_mount(tree, place)
         os.close(tree)
         return place

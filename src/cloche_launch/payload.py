@@ -10,6 +10,7 @@ from cloche_launch.plan import PlanRefused, decode
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 _TELLING = ("NoNewPrivs", "Seccomp", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -35,15 +36,15 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
         abi = ruleset.restrict(plan.writable) if plan.landlock else 0  # (11)
         environment = {os.fsencode(k): os.fsencode(v) for k, v in plan.env.items()}
         name = "execve"
-        program = _find(plan.argv[0], plan.env.get("PATH", ""))
-        _tell(report, {"kind": "confined", "landlock": abi, **standing()})
+        program = find(plan.argv[0], plan.env.get("PATH", ""))
+        tell(report, {"kind": "confined", "landlock": abi, **standing()})
         _await(orders, "go")
         close_all_but_streams_and(report)  # (14)
         os.execve(program, plan.argv, environment)  # (15) nothing of ours is in its environment
     except (OSError, PlanRefused) as error:
         call = getattr(error, "call", name)
         detail = f"{what}: {getattr(error, 'strerror', error)}" if call == "execve" else str(error)
-        _tell(report, {"kind": "failed", "call": call, "detail": detail})
+        tell(report, {"kind": "failed", "call": call, "detail": detail})
     finally:
         os._exit(127)
 
@@ -88,7 +89,17 @@ def _await(orders: socket.socket, kind: str) -> list[int]:
     return descriptors
 
 
-def _find(name: str, path: str) -> str:
+def lines(descriptor: int) -> "Iterator[dict[str, Any]]":
+    """Yield what the program's own process reports until the exec closes the pipe."""
+    text = b""
+    while block := os.read(descriptor, 65_536):
+        text += block
+    os.close(descriptor)
+    for line in text.splitlines():
+        yield json.loads(line)
+
+
+def find(name: str, path: str) -> str:
     """Find a program as a shell would; the last refusal is the one reported."""
     if "/" in name:
         return name
@@ -100,5 +111,6 @@ def _find(name: str, path: str) -> str:
     raise refusal
 
 
-def _tell(report: int, fields: "dict[str, Any]") -> None:
+def tell(report: int, fields: "dict[str, Any]") -> None:
+    """Tell whoever started this process, in one line."""
     os.write(report, json.dumps(fields).encode() + b"\n")

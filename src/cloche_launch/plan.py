@@ -43,6 +43,23 @@ class LaunchPlan:
     writable: list[str]
 
 
+class InPlace:
+    """One program to start among the host's own: attributes are the document's keys."""
+
+    argv: list[str]
+    cwd: str
+    env: dict[str, str]
+    file_bytes: int
+    open_files: int
+    processes: int
+    procs_files: list[str]
+    proxy_port: int
+    readable: list[str]
+    writable: list[str]
+    inbound = False
+    mirror = False
+
+
 _GROUND = {
     "group": str,
     "host_gid": int,
@@ -64,6 +81,19 @@ _PLAN = {
     "mounts": list,
     "open_files": int,
     "processes": int,
+    "writable": list,
+}
+
+_IN_PLACE = {
+    "argv": list,
+    "cwd": str,
+    "env": dict,
+    "file_bytes": int,
+    "open_files": int,
+    "processes": int,
+    "procs_files": list,
+    "proxy_port": int,
+    "readable": list,
     "writable": list,
 }
 
@@ -95,6 +125,14 @@ def decode(descriptor: int) -> LaunchPlan:
     return plan
 
 
+def decode_in_place(descriptor: int) -> InPlace:
+    """Read a plan without a root; raise PlanRefused for anything missing, unknown or of another type."""
+    plan = InPlace()
+    for name, value in _fields(descriptor, _IN_PLACE).items():
+        setattr(plan, name, value)
+    return plan
+
+
 def _fields(descriptor: int, types: dict[str, type]) -> "dict[str, Any]":
     try:
         fields = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
@@ -103,7 +141,7 @@ def _fields(descriptor: int, types: dict[str, type]) -> "dict[str, Any]":
     if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
         raise PlanRefused("the document is of another version")
     _check(fields, types, "plan")
-    for operation in fields["mounts"]:
+    for operation in fields.get("mounts", ()):
         _check_operation(operation)
     return fields
 

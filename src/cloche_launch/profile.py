@@ -105,6 +105,10 @@ REFUSED_IOCTLS = {
 # 0` is honest, and what it asks for holds already.
 RLIMIT_CORE = 4
 
+# Huge pages that an administrator has set aside belong to no control group of memory (hugetlb counts them
+# apart), so none are given. asm-generic/mman.h, linux/memfd.h, linux/shm.h: (index of the flags, the flag)
+HUGE_PAGES = {"mmap": (3, 0x4_0000), "memfd_create": (1, 0x4), "shmget": (2, 0o4000)}
+
 # linux/prctl.h: what runtimes use on themselves
 ALLOWED_PRCTLS = {
     1: "PR_SET_PDEATHSIG",
@@ -192,3 +196,52 @@ NOT_THERE = {
     "io_uring_enter": "does system calls that no filter sees",
     "io_uring_register": "does system calls that no filter sees",
 }
+
+# What is refused besides where no namespace stands between the program and the host: docs/tiers.md.
+IN_PLACE_REFUSED = {
+    "bind": "the network, and the names of sockets, are the host's",
+    "listen": "the network is the host's; an unbound socket that listens gets a port of its own",
+    "accept": "the network is the host's",
+    "accept4": "the network is the host's",
+    **dict.fromkeys(ALLOWED["shared"].split(), "System V objects are the host's"),
+    "inotify_add_watch": "Landlock lets watch what it does not let read",
+}
+
+IN_PLACE_OWN_ONLY = {
+    "prlimit64": (0,),
+    "sched_setaffinity": (0,),
+    "sched_setparam": (0,),
+    "sched_setscheduler": (0,),
+    "sched_setattr": (0,),
+    "setpriority": (0, 1),
+    "ioprio_set": (1,),
+    "getsid": (0,),
+    "getpgid": (0,),
+}
+"""Arguments that must be 0, the caller itself: other processes of the user are of its own uid."""
+
+IN_PLACE_FCNTLS = {
+    8: "F_SETOWN: whom the kernel signals for a descriptor",
+    10: "F_SETSIG: and with what",
+    15: "F_SETOWN_EX: the same for a thread or a group",
+}
+
+IN_PLACE_IOCTLS = {
+    0x8901: "FIOSETOWN is F_SETOWN for sockets",
+    0x8902: "SIOCSPGRP is F_SETOWN for sockets",
+}
+
+# linux/stat.h: a character device 0/0 is overlayfs's sign for "deleted", and needs no right
+S_IFMT, S_IFCHR, S_IFBLK = 0o170000, 0o020000, 0o060000
+MODES_OF_MKNOD = {"mknod": 1, "mknodat": 2}
+
+EVERYBODY = 0xFFFF_FFFF
+"""kill(-1): everything that the user runs, before Landlock's ABI 6 confined signals."""
+
+MSG_FASTOPEN = 0x2000_0000
+FAST_OPENING = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}
+"""Calls and their flags: what opens a connection by sending asks Landlock nothing, tcp(7)."""
+
+SOCK_STREAM = 1
+PAIR_TYPES = (1, 5)
+"""Of a pair: STREAM, SEQPACKET. A datagram socket of a pair can still send to any name, unix(7)."""

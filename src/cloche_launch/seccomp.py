@@ -11,7 +11,7 @@ from cloche_launch.numbers import TABLES
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 RET_KILL_PROCESS = 0x8000_0000
 RET_ERRNO = 0x0005_0000
@@ -24,6 +24,7 @@ _X32_BIT = 0x4000_0000  # asm/unistd.h: x32 calls share the x86_64 architecture 
 
 _EPERM = RET_ERRNO | errno.EPERM
 _ENOSYS = RET_ERRNO | errno.ENOSYS
+_ENOMEM = RET_ERRNO | errno.ENOMEM
 _DONE = RET_ERRNO  # errno 0: the call returns 0 and was not made
 
 
@@ -97,6 +98,7 @@ def _rules(program: bpf.Program, numbers: dict[str, int]) -> None:
         ("ioctl", _ioctl),
         ("prctl", _prctl),
         ("personality", _personality),
+        *((name, _small_pages(name)) for name in profile.HUGE_PAGES),
     ):
         past = f"past-{name}"
         program.jump(bpf.JMP_JEQ_K, numbers[name], "", past)
@@ -182,6 +184,20 @@ def _ioctl(program: bpf.Program) -> None:
 
 def _prctl(program: bpf.Program) -> None:
     _one_of(program, "prctl", profile.ALLOWED_PRCTLS)
+
+
+def _small_pages(name: str) -> "Callable[[bpf.Program], None]":
+    """Answer a wish for huge pages as a machine does that has none."""
+    index, flag = profile.HUGE_PAGES[name]
+
+    def rule(program: bpf.Program) -> None:
+        program.load(bpf.argument_low(index))
+        program.jump(bpf.JMP_JSET_K, flag, f"{name}-huge")
+        program.answer(RET_ALLOW)
+        program.label(f"{name}-huge")
+        program.answer(_ENOMEM)
+
+    return rule
 
 
 def _personality(program: bpf.Program) -> None:

@@ -8,17 +8,20 @@ import socket
 
 from cloche_launch import message
 from cloche_launch.mirror import put
-from cloche_launch.plan import LaunchPlan
+from cloche_launch.plan import InPlace, LaunchPlan
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
-def supervise(plan: LaunchPlan, channel: socket.socket, child: int) -> int:
+def supervise(
+    plan: "LaunchPlan | InPlace", channel: socket.socket, child: int, end: "Callable[[], None]"
+) -> int:
     """Wait for the program, reap orphans, serve the host; give the status to end with.
 
-    Needs no right: every capability is gone by now.
+    Needs no right: every capability is gone by now. `end` ends what the program left behind.
     """
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -29,7 +32,7 @@ def supervise(plan: LaunchPlan, channel: socket.socket, child: int) -> int:
     while True:
         status = _collect(child)
         if status is not None:
-            _end_the_rest()  # (23) before the host hears of the end: nothing else runs then
+            end()  # (23) before the host hears of the end: nothing else runs then
             tell(channel, {"kind": "exited", "status": status})
             return 0
         for descriptor, _ in poll.poll():
@@ -54,7 +57,7 @@ def _collect(child: int) -> int | None:
             return code if code >= 0 else 128 - code
 
 
-def _end_the_rest() -> None:
+def end_the_rest() -> None:
     """Kill what the program left behind and wait until there is nothing. kill(2): -1 spares init."""
     if os.getpid() != 1:
         return  # not in a namespace of its own: -1 would mean everything this user runs
@@ -65,7 +68,7 @@ def _end_the_rest() -> None:
             os.waitpid(-1, 0)
 
 
-def _serve(plan: LaunchPlan, channel: socket.socket, child: int) -> bool:
+def _serve(plan: "LaunchPlan | InPlace", channel: socket.socket, child: int) -> bool:
     fields, descriptors = message.receive(channel)
     if fields is None:
         return False  # the host is gone

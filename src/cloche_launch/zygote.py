@@ -2,7 +2,7 @@
 
 A fork of the kernel's own process would be unsound (threads, locks, secrets in
 memory) and slow; a fresh interpreter a run costs tens of milliseconds. This
-process does nothing but answer `prepare` and `map`, and reap.
+process does nothing but answer `prepare`, `keep` and `map`, and reap.
 """
 
 import contextlib
@@ -12,8 +12,9 @@ import select
 import signal
 import socket
 
-from cloche_launch import abi, calls, init, message, seccomp
-from cloche_launch.plan import Ground, PlanRefused, decode_ground
+from cloche_launch import abi, calls, init, keeper, message, seccomp
+from cloche_launch.plan import Ground, PlanRefused, decode_ground, decode_in_place
+from cloche_launch.seccomp_in_place import compile_in_place
 from cloche_launch.sources import Mapper, MappingNamespaces, Sources, write_map
 
 _NAMESPACES = (
@@ -74,6 +75,9 @@ class Zygote:
             if fields["kind"] == "prepare":
                 pid, pidfd = self._prepare(*descriptors)
                 reply, given = {"kind": "prepared", "pid": pid}, [pidfd]
+            elif fields["kind"] == "keep":
+                pid, pidfd = self._keep(*descriptors)
+                reply, given = {"kind": "prepared", "pid": pid}, [pidfd]
             else:
                 owner = (fields["owner_uid"], fields["owner_gid"])
                 given = [self._namespaces.get(owner, fields["host_uid"], fields["host_gid"])]
@@ -111,6 +115,22 @@ class Zygote:
             self._poll.register(pidfd, select.POLLIN)
             self._admit(ground, pid, pidfd)
             os.write(gate_write, b"\n")
+        return pid, pidfd
+
+    def _keep(self, document: int, channel: int, *streams: int) -> tuple[int, int]:
+        """Start a keeper, which has no namespaces of its own; (its pid, pidfd)."""
+        plan = decode_in_place(document)
+        connects = plan.proxy_port > 0
+        # The profile last: it lets nobody put another filter up.
+        filters = (compile_in_place(os.uname().machine, connects=connects), self._seccomp)
+        pid = os.fork()
+        if pid == 0:
+            self._host.close()
+            ours = [os.dup(each) for each in streams]
+            keeper.run(plan, socket.socket(fileno=os.dup(channel)), ours, filters)
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = pid
+        self._poll.register(pidfd, select.POLLIN)
         return pid, pidfd
 
     def _sources(self, ground: Ground) -> "Sources | None":

@@ -6,6 +6,7 @@ from cloche_redteam.attack import REGISTER, Attack
 
 FILES = (
     "files",
+    "watching",
     "descriptors",
     "environment",
     "processes",

@@ -23,6 +23,7 @@ from cloche.runtimes.node.provider import NodeProvider
 TOKEN = "open-sesame-5f2c"
 PASSWORD = "swordfish-77aa"
 HIDDEN = "registry.example.org"
+DEFAULT = Path(__file__).resolve().parents[2] / "src/cloche/policy/default.yaml"
 PACKAGES = ("plain", "@scope/plain")
 SPY = """
 const net = require('net'), fs = require('fs')
@@ -200,6 +201,22 @@ def test_a_mirror_in_plain_http_is_reached_where_the_user_says_so(
         assert events[-1]["outcome"] == "ok", company.said
         assert company.installed() == {"plain"}
         assert len(plain.asked) == 2
+
+
+def test_more_bytes_than_the_limit_end_the_step_and_name_it(
+    company: Company, authority: Authority
+) -> None:
+    company.trust("cafile", authority)
+    policy = company.home / ".config/cloche/policy.yaml"
+    policy.parent.mkdir(parents=True)
+    limits = "limits: {lock: {network_bytes: 1000}, fetch: {network_bytes: 1000}}"
+    text = DEFAULT.read_text()
+    assert "limits: {}" in text
+    policy.write_text(text.replace("limits: {}", limits))
+    events = company.cloche("resolve")
+    assert events[-1]["code"] == "limit-breached", company.said
+    assert "network_bytes = 1000" in events[-1]["message"]
+    assert company.installed() == set()
 
 
 @pytest.mark.parametrize("addresses", ["mirror", "elsewhere", "none"])

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = "tests/contain"
 ALONE = f"{HERE}/test_stands_alone.py"
 REACH = f"{HERE}/test_cannot_reach_the_host.py"
+TIER = f"{HERE}/test_without_namespaces.py"
 SHARE = f"{HERE}/test_cannot_exceed_its_share.py"
 NAMESPACE = f"{ALONE}::test_is_in_no_namespace_of_the_host"
 
@@ -39,6 +40,17 @@ PROCESS = "cloche/platforms/linux/process.py"
 STREAMS = "cloche/platforms/linux/streams.py"
 MUTANTS = (
     Mutant("1-user-namespace", ((f"{LAUNCH}/zygote.py", "abi.CLONE_NEWUSER\n", "0\n"),), NAMESPACE),
+    Mutant(
+        "2-inodes-of-its-own",
+        (
+            (
+                f"{LAUNCH}/veil.py",
+                'calls.mount("overlay", target, "overlay", _LAID_OVER, data)',
+                "calls.mount(tree, target, None, abi.MS_BIND)",
+            ),
+        ),
+        f"{ALONE}::test_a_file_of_the_system_is_an_inode_of_its_own",
+    ),
     *(
         Mutant(
             f"{name}-namespace", ((f"{LAUNCH}/zygote.py", f"    | abi.{flag}\n", ""),), NAMESPACE
@@ -186,9 +198,54 @@ MUTANTS = (
         f"{ALONE}::test_changes_go_to_the_upper_layer_only",
     ),
 )
+IN_PLACE = (
+    Mutant(
+        "landlock-tier-11-landlock",
+        (
+            (
+                f"{LAUNCH}/landlock.py",
+                "    rules.enforce()\n    return version",
+                "    return version",
+            ),
+        ),
+        f"{TIER}::test_only_what_is_stated_gets_out",
+    ),
+    Mutant(
+        "landlock-tier-12-second-filter",
+        ((f"{LAUNCH}/keeper.py", "for program in filters:", "for program in filters[1:]:"),),
+        f"{TIER}::test_only_what_is_stated_gets_out",
+    ),
+    Mutant(
+        "landlock-tier-12-first-filter",
+        ((f"{LAUNCH}/keeper.py", "for program in filters:", "for program in filters[:1]:"),),
+        f"{TIER}::test_only_what_is_stated_gets_out",
+    ),
+    Mutant(
+        "landlock-tier-23-tree-kill",
+        (
+            (
+                f"{LAUNCH}/keeper.py",
+                "    while True:\n        for pid in",
+                "    while False:\n        for pid in",
+            ),
+            ("cloche/platforms/linux/in_place.py", "_ROUNDS = 200", "_ROUNDS = 0"),
+        ),
+        f"{TIER}::test_nothing_outlives_the_step",
+    ),
+    Mutant(
+        "landlock-tier-hidden-files",
+        (("cloche/kernel/places.py", "hidden=grounds.hidden if of_project else ()", "hidden=()"),),
+        f"{TIER}::test_what_the_policy_hides_is_not_there",
+    ),
+    Mutant(
+        "landlock-tier-25-transaction",
+        (("cloche/kernel/pipeline.py", "        await in_thread(replica.fold)\n", ""),),
+        f"{TIER}::test_effects_are_one_change",
+    ),
+)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.barrier for mutant in MUTANTS])
+@pytest.mark.parametrize("mutant", [*MUTANTS, *IN_PLACE], ids=lambda mutant: mutant.barrier)
 def test_without_it_a_test_fails(mutant: Mutant, tmp_path: Path) -> None:
     if V1 in {file for file, _, _ in mutant.edits} and not _has_cgroup_v1():
         pytest.skip(f"{mutant.barrier}: this user can make no cgroup v1 group on this machine")

@@ -1,5 +1,6 @@
 """Each barrier seen by itself, with nothing else that could hold in its place."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -24,6 +25,16 @@ def test_landlock_alone_refuses_a_write_where_the_mount_is_writable(shell: Run) 
     if allowed.report["landlock"] == "none":
         pytest.skip("this kernel has no Landlock")
     assert shell("echo x > /tmp/x", writable=["/project"]).status != 0
+
+
+def test_a_file_of_the_system_is_an_inode_of_its_own(python: Run) -> None:
+    """Or who locks one would hold up the host, and who watches one would see its users."""
+    with open("/usr/bin/env", "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = python(
+            "import fcntl; f = open('/usr/bin/env'); fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        )
+    assert (done.status, done.report["mount-namespace"]) == (0, "full"), done.stderr
 
 
 def test_resource_limits_are_those_of_the_plan(shell: Run) -> None:

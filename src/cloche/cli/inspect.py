@@ -1,4 +1,4 @@
-"""The commands that look, or act at once: doctor, scaffold, diff, undo, recover, policy."""
+"""The commands that look, or act at once: doctor, jobs, scaffold, diff, undo, recover, policy."""
 
 import argparse
 import dataclasses
@@ -12,12 +12,17 @@ from cloche.errors import InvalidValue
 from cloche.kernel.errors import NoToolchain
 from cloche.kernel.project import Project
 from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
+from cloche.model.limits import size_in_words
 from cloche.model.paths import JailPath
 from cloche.model.step import Trust
+from cloche.model.tier import Tier
 from cloche.policy.engine import describe, evaluate
 from cloche.policy.explain import explain, remedy
 from cloche.policy.load import load_default, load_policy
 from cloche.workspace.screen import shown
+
+_Row = tuple[str, str, str, str]
+"""Barrier, support, why, mend."""
 
 
 def safe(text: str) -> str:
@@ -30,11 +35,18 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
     features = await kernel.doctor()
     rows = [(f.feature.value, f.support.value, f.why, f.mend) for f in features.findings]
     refusal = kernel.find_refusal(features)
-    status = refusal.exit_status if refusal else 0
+    weaker = await kernel.doctor(Tier.LANDLOCK) if refusal else features
+    weaker_rows = [(f.feature.value, f.support.value, f.why, f.mend) for f in weaker.findings]
+    weaker_runs = kernel.find_refusal(weaker) is None
+    accepted = weaker_runs and kernel.weakest_tier is Tier.LANDLOCK
+    status = refusal.exit_status if refusal and not accepted else 0
     tools = kernel.toolchains()
     if as_json:
         found = {tool.name: tool.version for tool in tools}
-        _say({"type": "doctor", "barriers": rows, "toolchains": found, "exit_status": status})
+        told = {"type": "doctor", "barriers": rows, "toolchains": found, "exit_status": status}
+        if refusal:
+            told["landlock_tier"] = weaker_rows
+        _say(told)
         return status
     for text in _table(rows):
         print(text)
@@ -45,12 +57,26 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
         print(f"  {'':8} {'':22} mend: {NoToolchain.remedy}")
     if refusal is None:
         print("\nAll that a run requires is here.")
-    else:
+    elif not weaker_runs:
         print(f"\nNothing can be run here: {refusal.feature} is required and missing.")
+    else:
+        _show_weaker(weaker_rows, refusal.feature, accepted=accepted)
     return status
 
 
-def _table(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
+def _show_weaker(rows: Iterable[_Row], missing: str, *, accepted: bool) -> None:
+    print(f"\n{missing} is missing. The landlock tier (docs/tiers.md) would give:\n")
+    for text in _table((name, support, why, "") for name, support, why, _ in rows):
+        print(text)
+    if accepted:
+        print("\nThe policy accepts it (sandbox.tier: landlock), so runs start.")
+    else:
+        print(
+            f"\nNothing runs: {missing} is required. `tier: landlock` in the policy accepts less."
+        )
+
+
+def _table(rows: Iterable[_Row]) -> Iterator[str]:
     """Yield (barrier, support, why, mend) as lines; what one refusal took is explained once."""
     before = ("", "")
     for name, support, why, mend in rows:
@@ -59,6 +85,30 @@ def _table(rows: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
         if mend and not repeated:
             yield f"  {'':8} {'':22} mend: {safe(mend)}"
         before = (why, mend)
+
+
+async def jobs(kernel: Kernel, *, as_json: bool) -> int:
+    """Say which steps of this user's runs hold a share of the machine, and which wait for one."""
+    tickets = await kernel.jobs()
+    held = sum(ticket.claim.memory_bytes for ticket in tickets if ticket.admitted)
+    free = max(0, kernel.budget.memory_bytes - held)
+    for ticket in sorted(tickets, key=lambda ticket: not ticket.admitted):
+        state = "running" if ticket.admitted else "waiting"
+        if as_json:
+            _say({"type": "job", "state": state, **dataclasses.asdict(ticket.claim)})
+            continue
+        claim = ticket.claim
+        what = f"{state:8} {size_in_words(claim.memory_bytes):>9}  {shown(claim.step):16}"
+        print(f"  {what} {shown(claim.project)} (job {shown(claim.job)}, process {claim.pid})")
+    if as_json:
+        _say({"type": "budget", **dataclasses.asdict(kernel.budget), "free_bytes": free})
+        return 0
+    budget = kernel.budget
+    print(
+        f"{size_in_words(free)} free of {size_in_words(budget.memory_bytes)}, "
+        f"at most {budget.sandboxes} sandboxes at once"
+    )
+    return 0
 
 
 async def scaffold(kernel: Kernel, arguments: argparse.Namespace) -> int:

@@ -49,6 +49,8 @@ async def _dispatch(arguments: argparse.Namespace) -> int:
         match arguments.command:
             case "doctor":
                 return await inspect.doctor(kernel, as_json=arguments.json)
+            case "jobs":
+                return await inspect.jobs(kernel, as_json=arguments.json)
             case "scaffold":
                 return await inspect.scaffold(kernel, arguments)
             case "diff" | "undo" | "recover":
@@ -74,6 +76,7 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
         cpu_percent=arguments.cpu,
         processes=arguments.pids,
         timeout_seconds=arguments.timeout,
+        wait_seconds=arguments.wait,
         network=() if named == ["none"] else tuple(named),
         keep=arguments.keep,
         discard=arguments.discard,
@@ -94,6 +97,7 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
         cpu_percent=arguments.cpu,
         processes=arguments.pids,
         timeout_seconds=arguments.timeout,
+        wait_seconds=arguments.wait,
         port=getattr(arguments, "port", 0),
     )
     run: Run = getattr(project, arguments.command)(options)

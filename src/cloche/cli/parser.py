@@ -52,6 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("directory", type=Path)
         if name == "undo":
             command.add_argument("--count", type=int, default=1, help="how many commits")
+    commands.add_parser(
+        "jobs", parents=[common], help="say which runs hold this machine's memory, and which wait"
+    )
     commands.add_parser("doctor", parents=[common], help="say what this machine can enforce")
     redteam = commands.add_parser(
         "redteam", parents=[common], help="attack the jar on this machine, harmlessly"
@@ -84,6 +87,12 @@ def _terms() -> argparse.ArgumentParser:
     )
     terms.add_argument("--pids", type=int, metavar="N", help="processes and threads at once")
     terms.add_argument("--timeout", type=float, metavar="SECONDS", help="of each step")
+    terms.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        help="for a share of the machine that other runs hold; 0: fail at once, left out: no limit",
+    )
     terms.add_argument("--log", action="store_true", help="show all that the steps print")
     return terms
 

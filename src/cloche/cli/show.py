@@ -29,8 +29,10 @@ from cloche.model.event import (
     StepFinished,
     StepStarted,
     UsageMeasured,
+    Waiting,
 )
 from cloche.model.event import Progress as Progressed
+from cloche.model.limits import size_in_words
 from cloche.workspace.screen import shown
 
 _TAIL = 30
@@ -80,6 +82,8 @@ class RawShower:
                 _err(f"refused: {event.tried} ({event.rule})", event.remedy)
             case ChangesCommitted() if event.added + event.replaced + event.deleted:
                 _err(_counts(event))
+            case Waiting():
+                _err(_waiting(event))
             case Note():
                 _err(event.text)
 
@@ -130,6 +134,8 @@ class PlainShower:
                 self._finish(event)
             case PreviewReady():
                 self._say(f"  answers at {event.url}", "bold green")
+            case Waiting():
+                self._say(f"    {shown(_waiting(event))}", "yellow")
             case Note():
                 self._say(f"  note: {shown(event.text)}")
             case ArtifactMade():
@@ -243,6 +249,23 @@ def _counts(event: ChangesCommitted) -> str:
         f"committed {event.transaction}: {event.added} added, "
         f"{event.replaced} replaced, {event.deleted} deleted"
     )
+
+
+def _waiting(event: Waiting) -> str:
+    what = {"memory": "memory", "sandboxes": "a free sandbox"}.get(event.reason, "its turn")
+    held = "; ".join(
+        f"{h.step} of {h.project} holds {size_in_words(h.memory_bytes)}" for h in event.holders
+    )
+    return (
+        f"waiting for {what}: {_ordinal(event.position)} in the queue, "
+        f"{size_in_words(event.wanted_bytes)} wanted, {size_in_words(event.free_bytes)} free of "
+        f"{size_in_words(event.budget_bytes)}{f'; {held}' if held else ''}"
+    )
+
+
+def _ordinal(number: int) -> str:
+    teen = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _err(text: str, remedy: str = "") -> None:

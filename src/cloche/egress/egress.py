@@ -36,6 +36,7 @@ class Egress:
         rules: tuple[HostRule, ...],
         max_bytes: int,
         emit: Callable[[Event], None],
+        on_exhausted: Callable[[], None] = lambda: None,
         upstream: UpstreamProxy | None = None,
         lookup: Lookup = system_lookup,
     ) -> None:
@@ -44,10 +45,15 @@ class Egress:
         self._upstream = upstream
         self._lookup = lookup
         self._recorder = Recorder(step, emit)
-        self._budget = Budget(max_bytes, self._recorder.moved)
+        self._budget = Budget(max_bytes, self._recorder.moved, on_exhausted)
         self._resolver = Resolver(rules, self._recorder.refused)
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Tell whether the sandbox wanted to move more than `max_bytes`."""
+        return self._budget.is_over
 
     async def start(self) -> None:
         """Begin to serve. Sockets that the launcher could not make are simply not there."""

@@ -14,14 +14,25 @@ CHUNK = 256 * 1024
 class Budget:
     """How many bytes a sandbox may still move; shared by all its connections."""
 
-    def __init__(self, most: int, moved: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        most: int,
+        moved: Callable[[str, int], None],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Count to `most`; `ended` is called once, when somebody wants more."""
         self._left = most
         self._most = most
         self._moved = moved
+        self._ended = ended
+        self.is_over = False
 
     def spend(self, host: str, count: int) -> None:
         """Count bytes. Raises Refused when they are more than is left: they must not be sent."""
         if count > self._left:
+            if not self.is_over:
+                self.is_over = True
+                self._ended()
             raise Refused(
                 "network.max_bytes",
                 f"move more than {self._most} bytes",

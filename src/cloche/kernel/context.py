@@ -20,6 +20,10 @@ class KernelSettings:
     """A policy file; without one, the user's, else the built-in default."""
     state_home: Path | None = None
     cache_home: Path | None = None
+    queue_home: Path | None = None
+    """Where the user's runs queue for the machine: the same for all of them, also where `state_home` differs."""
+    budget_bytes: int | None = None
+    """What all sandboxes of the user may hold at once, as far as this kernel is concerned; lowers the policy's."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """The user's environment: read for tool configuration only, never handed on whole."""
 
@@ -40,12 +44,16 @@ class RunOptions:
     """Never commit."""
     port: int = 0
     """Host port of a preview; 0 lets the system choose."""
+    wait_seconds: float | None = None
+    """How long each step may wait for its share of the machine; 0: not at all, None: as long as it takes."""
     stdin: Callable[[], bytes] | None = None
     """Reads the next bytes for standard input, b"" at the end; called in a thread of its own."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
             raise InvalidValue("port", self.port, "0 to 65535")
+        if self.wait_seconds is not None and not self.wait_seconds >= 0:
+            raise InvalidValue("wait_seconds", self.wait_seconds, "0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,6 +138,37 @@ class PortUnavailable(ClocheError):
         self.port, self.why = port, why
 
 
+class BudgetTaken(ClocheError):
+    """Other runs of the user held what a step needs for longer than the caller would wait."""
+
+    code = "budget-taken"
+    exit_status = 101
+    remedy = (
+        "Stop a run that holds it, wait longer (--wait), ask for less (--memory), or raise"
+        " budget.memory in the policy; `cloche jobs` shows who holds what."
+    )
+
+    def __init__(self, step: str, seconds: float, position: int, holders: tuple[str, ...]) -> None:
+        super().__init__(
+            f"step {step!r} waited {seconds:.15g} s for its share of the machine; its place in"
+            f" the queue was {position}",
+            holders,
+        )
+        self.step, self.seconds, self.position = step, seconds, position
+
+
+class QueueUnavailable(ClocheError):
+    """There is no safe place for the queue in which the runs of a user share the machine."""
+
+    code = "queue-unavailable"
+    exit_status = 102
+    remedy = "Set XDG_STATE_HOME to a directory of your own on a local file system."
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"cannot keep the queue of runs at {path!r}: {why}")
+        self.path, self.why = path, why
+
+
 class OutputRefused(ClocheError):
     """What a step left behind is missing, malformed, or not what it must be."""
 

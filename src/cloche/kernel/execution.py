@@ -62,16 +62,17 @@ async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
     the caller chose to keep what a failed run left.
     """
     began = time.monotonic()
+    job = uuid.uuid4().hex[:12]
     stream.emit(
         RunStarted(
-            job=uuid.uuid4().hex[:12],
+            job=job,
             verb=work.verb,
             project=str(terms.context.project_root),
             steps=(),
         )
     )
     try:
-        result = await _typed(_transact(work, terms, stream, began), work, terms)
+        result = await _typed(_transact(work, terms, stream, job, began), work, terms)
     except ClocheError as error:
         stream.emit(
             RunFinished(
@@ -100,13 +101,15 @@ async def _typed(running: Awaitable[RunResult], work: Work, terms: Terms) -> Run
         raise SystemRefused(doing, error) from error
 
 
-async def _transact(work: Work, terms: Terms, stream: EventStream, began: float) -> RunResult:
+async def _transact(
+    work: Work, terms: Terms, stream: EventStream, job: str, began: float
+) -> RunResult:
     workspace = await in_thread(Workspace.open, terms.context.project_root, terms.state_home)
     try:
         owned = terms.provider.destroy(_NoFiles())
         transaction = await in_thread(workspace.begin, owned=owned)
         try:
-            session = _session(work, terms, transaction, stream)
+            session = _session(work, terms, transaction, stream, job)
             group = terms.context.project_root.stat().st_gid
             if warning := group_warning(user=os.geteuid(), group=os.getegid(), of_project=group):
                 stream.emit(Note(text=warning))
@@ -193,7 +196,9 @@ class _NoFiles:
         return None
 
 
-def _session(work: Work, terms: Terms, transaction: Transaction, stream: EventStream) -> Session:
+def _session(
+    work: Work, terms: Terms, transaction: Transaction, stream: EventStream, job: str
+) -> Session:
     return Session(
         machine=terms.machine,
         policy=terms.policy,
@@ -202,4 +207,5 @@ def _session(work: Work, terms: Terms, transaction: Transaction, stream: EventSt
         provider=terms.provider,
         transaction=transaction,
         emit=stream.emit,
+        job=job,
     )

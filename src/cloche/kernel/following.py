@@ -33,7 +33,9 @@ async def follow(running: Running, session: Session) -> tuple[Exit, frozenset[st
     process, step = running.process, running.step
     parser = session.provider.parser(step.parser) if step.parser else None
     reader = LineReader(step.id, parser, step.expected, session.emit)
-    async with watch_disk(session.transaction, running.grant.limits, process) as quota:
+    held = running.places.held()
+    limits = running.grant.limits
+    async with watch_disk(session.transaction, limits, process, held=held) as quota:
         feeding = asyncio.create_task(_feed(process, session))
         try:
             while (chunk := await process.read_output()) is not None:
@@ -48,12 +50,15 @@ async def follow(running: Running, session: Session) -> tuple[Exit, frozenset[st
     reader.end(ended.status)
     if quota.breached:
         ended = Exit(status=ended.status, limit=quota.breached, detail=quota.detail)
+    elif running.egress.is_exhausted:
+        moved = f"more than {limits.network_bytes} bytes were to be moved"
+        ended = Exit(status=ended.status, limit="network_bytes", detail=moved)
     if ended.limit:
         session.note(
             Denied(
                 step=step.id,
                 rule=f"limits.{ended.limit}",
-                tried=f"exceed {ended.limit} = {getattr(running.grant.limits, ended.limit, 0):.15g}",
+                tried=f"exceed {ended.limit} = {getattr(limits, ended.limit, 0):.15g}",
                 remedy=f"raise limits.{ended.limit} in the policy if the work is honest",
             )
         )

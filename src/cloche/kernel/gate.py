@@ -1,12 +1,14 @@
 """Policy and capability agree to a step, or nothing starts. The only maker of a Grant."""
 
+from dataclasses import replace
+
 from cloche.capability.check import check
 from cloche.kernel.context import ExecutionContext
 from cloche.kernel.errors import Refusal, StepDenied
 from cloche.model.action import Action, Connect, Execute
 from cloche.model.grant import Grant
 from cloche.model.hosts import HostRule, NetworkMode
-from cloche.model.limits import LIMIT_CLASSES
+from cloche.model.limits import LIMIT_CLASSES, Limits
 from cloche.model.step import Net, Step
 from cloche.policy.decision import Effect
 from cloche.policy.engine import describe, evaluate
@@ -28,13 +30,15 @@ def gate(
     hosts: tuple[HostRule, ...],
     hidden: tuple[str, ...],
     now: float,
+    budget_bytes: int,
     by_person: bool = False,
 ) -> Grant:
     """Judge everything `step` is about to be given; raise StepDenied with every reason.
 
     `hosts` are the hosts the step asks for: those of its registry, or those a
     person named. `hidden` are the files of the project that the policy hides.
-    `now` is the time capabilities are judged at.
+    `now` is the time capabilities are judged at. `budget_bytes` is all that may be
+    held at once: a ceiling above it could never be admitted, and is lowered.
     """
     actions: list[Action] = [Execute(argv=step.argv, trust=step.trust, typed_by_person=by_person)]
     if step.net in (Net.REGISTRY, Net.HOSTS):
@@ -60,12 +64,17 @@ def gate(
         reasons += [*decision.reasons, *verdict.reasons]
     if refused:
         raise StepDenied(step.id, tuple(dict.fromkeys(refused)))
-    limits = context.narrowed(LIMIT_CLASSES[step.limits].capped_by(policy.limits_for(step.limits)))
+    limits = ceilings(step, context, policy)
     return Grant(
         step=step,
-        limits=limits,
+        limits=replace(limits, memory_bytes=min(limits.memory_bytes, budget_bytes)),
         hosts=hosts if step.net in (Net.REGISTRY, Net.HOSTS) else (),
         hidden=hidden,
         required=policy.required,
         reasons=tuple(dict.fromkeys(reasons)),
     )
+
+
+def ceilings(step: Step, context: ExecutionContext, policy: Policy) -> Limits:
+    """Give the strictest of the step's class, the policy and the caller's terms. Pure."""
+    return context.narrowed(LIMIT_CLASSES[step.limits].capped_by(policy.limits_for(step.limits)))

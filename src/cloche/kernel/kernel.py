@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from cloche.kernel.budget import Budget, Ticket, budget_of
 from cloche.kernel.caches import Cache
 from cloche.kernel.context import ExecutionContext, ScaffoldResult
 from cloche.kernel.ends import past_return
@@ -16,16 +17,18 @@ from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
 from cloche.kernel.execution import Terms
 from cloche.kernel.own import find_own_places
 from cloche.kernel.project import Project
+from cloche.kernel.queue import Queue
 from cloche.kernel.session import Machine
 from cloche.kernel.toolchains import find_toolchains
 from cloche.kernel.view import DirectoryView
 from cloche.model.paths import JailPath
+from cloche.model.tier import Tier
 from cloche.policy.schema import Policy
 from cloche.runtimes.plain import PlainProvider
 from cloche.runtimes.provider import Detection, RuntimeProvider, Template
 from cloche.runtimes.toolchain import Toolchain
 from cloche.sandbox.errors import CannotConfine
-from cloche.sandbox.features import Features, Support
+from cloche.sandbox.features import Features
 from cloche.sandbox.planner import ALWAYS_REQUIRED
 from cloche.sandbox.platform import Platform
 from cloche.workspace.layout import find_state
@@ -42,6 +45,8 @@ class Kernel:
         policy: Policy,
         state_home: Path,
         cache_home: Path,
+        queue_home: Path,
+        budget_bytes: int | None,
         environment: Mapping[str, str],
         policy_file: Path | None = None,
     ) -> None:
@@ -51,23 +56,42 @@ class Kernel:
         self._state_home = state_home
         self._cache_home = cache_home
         self._environment = environment
-        self._own_places = find_own_places(policy_file, cache_home)
+        self._queue = Queue(
+            queue_home, budget_of(policy.budget, platform.memory_bytes(), budget_bytes)
+        )
+        self._own_places = find_own_places(policy_file, cache_home, self._queue.place)
 
     async def close(self) -> None:
         """End the launcher; every sandbox dies with it."""
         await self._platform.close()
 
-    async def doctor(self) -> Features:
+    async def doctor(self, tier: Tier = Tier.NAMESPACES) -> Features:
         """Probe by doing what this machine can enforce."""
-        return await self._platform.probe(self._state_home)
+        return await self._platform.probe(self._state_home, tier)
+
+    @property
+    def weakest_tier(self) -> Tier:
+        """The weakest way of containing that the policy lets a run have."""
+        return self._policy.weakest
 
     def find_refusal(self, features: Features) -> CannotConfine | None:
         """Give the error that every run ends with where `features` is all there is, None when runs start."""
-        missing = [f for f in ALWAYS_REQUIRED if features.support(f) is Support.NONE]
-        if not missing:
+        missing = features.find_missing(ALWAYS_REQUIRED[features.tier])
+        if missing is None:
             return None
-        finding = features.finding(missing[0])
-        return CannotConfine(finding.feature.value, finding.why, finding.mend)
+        return CannotConfine(missing.feature.value, missing.why, missing.mend)
+
+    @property
+    def budget(self) -> Budget:
+        """What all sandboxes of this user may hold at once."""
+        return self._queue.budget
+
+    async def jobs(self) -> tuple[Ticket, ...]:
+        """Give who holds a share of this machine and who waits for one, of all kernels of this user.
+
+        In the order of arrival. Raises QueueUnavailable.
+        """
+        return await asyncio.to_thread(self._queue.look)
 
     def templates(self) -> tuple[Template, ...]:
         """Give every provider's templates."""
@@ -116,13 +140,14 @@ class Kernel:
         state = await asyncio.to_thread(find_state, root, self._state_home)
         machine = Machine(
             platform=self._platform,
-            features=await self._platform.probe(state.parent),
+            features=await self._find_features(state.parent),
             host=self._platform.host(),
             toolchains=tools,
             caches={name: Cache(self._cache_home, name) for p in needed for name in p.caches},
             environment=self._environment,
             own_places=self._own_places,
             now=time.time,
+            queue=self._queue,
         )
         terms = Terms(
             machine=machine,
@@ -132,6 +157,13 @@ class Kernel:
             state_home=self._state_home,
         )
         return Project(detection, terms)
+
+    async def _find_features(self, home: Path) -> Features:
+        """Probe the strongest tier, and the weakest that the policy allows where nothing runs in that."""
+        features = await self._platform.probe(home, Tier.NAMESPACES)
+        if self.find_refusal(features) is not None and self._policy.weakest is Tier.LANDLOCK:
+            return await self._platform.probe(home, Tier.LANDLOCK)
+        return features
 
     def _detect(self, root: Path) -> tuple[RuntimeProvider, Detection] | None:
         view = DirectoryView(root)

@@ -10,14 +10,14 @@ from cloche.model.paths import JailPath
 _PACKAGES = ("cloche", "cloche_launch", "cloche_redteam")
 
 
-def find_own_places(policy_file: Path | None, cache_home: Path) -> tuple[Path, ...]:
-    """Give our interpreter's trees, our packages, the caches, and the policy in force.
+def find_own_places(policy_file: Path | None, *homes: Path) -> tuple[Path, ...]:
+    """Give our interpreter's trees, our packages, our `homes` such as the caches, and the policy in force.
 
     Any of them may lie in a project: a virtual environment there is where many
     install us. What a sandbox writes there would run on the host, outside of
     any jar, when Cloche is next started.
     """
-    places = [Path(sys.prefix), Path(sys.base_prefix), cache_home]
+    places = [Path(sys.prefix), Path(sys.base_prefix), *homes]
     for name in _PACKAGES:
         spec = find_spec(name)
         places += map(Path, (spec and spec.submodule_search_locations) or ())

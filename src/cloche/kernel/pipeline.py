@@ -1,6 +1,6 @@
 """The story on one page: how a step goes from a provider's wish to an outcome.
 
-    plan --check_plan--> steps --gate--> Grant --plan_sandbox--> SandboxPlan
+    plan --check_plan--> steps --gate--> Grant --admitted--> plan_sandbox --> SandboxPlan
          --Platform.spawn--> process --events--> stream --take_outputs--> transaction
 
 Each numbered line may refuse; none may be skipped. Nothing reaches the user's
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from cloche.egress.egress import Egress
+from cloche.kernel.admission import admitted
 from cloche.kernel.ends import in_thread, to_its_end
 from cloche.kernel.errors import LimitBreached, StepDenied, StepFailed
 from cloche.kernel.following import Running, follow
@@ -66,10 +67,16 @@ async def _run_or_replace(
 
 
 async def run_step(step: Step, plan: Plan, session: Session, *, by_person: bool = False) -> Exit:
-    """Take one step to its end. Raises StepDenied, CannotConfine, LimitBreached, StepFailed, OutputRefused."""
+    """Take one step to its end.
+
+    Raises StepDenied, BudgetTaken, CannotConfine, LimitBreached, StepFailed, OutputRefused.
+    """
     async with start_step(step, plan, session, by_person=by_person) as running:
         ended, codes = await follow(running, session)
-    # (6) What it leaves is looked at only when nothing of it runs any more.
+    # (7) What it leaves is looked at only when nothing of it runs any more.
+    for replica in running.places.replicas:
+        await in_thread(replica.fold)
+        await in_thread(replica.remove)
     outcome, why = judge(step, ended, codes)
     if outcome == "ok":
         await in_thread(take_outputs, step, running.places, session)
@@ -94,7 +101,18 @@ async def start_step(
     grant = _granted(  # (1) policy and capability agree, every reason kept
         step, session, by_person=by_person
     )
-    places = await in_thread(  # (2) real places for what the step refers to
+    async with admitted(grant, session) as has_waited:  # (2) its share of the machine is free
+        if has_waited:
+            # What was true before, such as which files are hidden, may not be true any more.
+            grant = _granted(step, session, by_person=by_person)
+        async with _confined(grant, plan, session) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _confined(grant: Grant, plan: Plan, session: Session) -> AsyncIterator[Running]:
+    step = grant.step
+    places = await in_thread(  # (3) real places for what the step refers to
         find_places,
         step,
         plan,
@@ -103,21 +121,24 @@ async def start_step(
             caches=session.machine.caches,
             user_config=user_files(step, session),
             package=session.package,
+            tier=session.machine.features.tier,
+            hidden=grant.hidden,
         ),
         number=session.steps_run,
     )
     sandbox = plan_sandbox(
         grant, survey(step, places, session)
-    )  # (3) every REQUIRED barrier is there
+    )  # (4) every REQUIRED barrier is there
     process = await session.machine.platform.spawn(
         sandbox
-    )  # (4) they stand, or nothing was started
-    egress = Egress(  # (5) the only way out, in our hands
+    )  # (5) they stand, or nothing was started
+    egress = Egress(  # (6) the only way out, in our hands
         step=step.id,
         sockets=process.sockets,
         rules=grant.hosts,
         max_bytes=grant.limits.network_bytes,
         emit=session.note,
+        on_exhausted=process.kill,
         upstream=session.registry.upstream if session.registry else None,
     )
     try:
@@ -139,6 +160,7 @@ def _granted(step: Step, session: Session, *, by_person: bool) -> Grant:
             hosts=hosts_of(step, session),
             hidden=session.hidden(),
             now=session.machine.now(),
+            budget_bytes=session.machine.queue.budget.memory_bytes,
             by_person=by_person,
         )
     except StepDenied as denial:

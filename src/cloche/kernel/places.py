@@ -8,7 +8,9 @@ from pathlib import Path
 from cloche.kernel.caches import Cache
 from cloche.model.paths import JailPath
 from cloche.model.step import Access, Mount, Plan, Source, Step
+from cloche.model.tier import Tier
 from cloche.sandbox.mounts import BindReadOnly, BindWritable, MountOp, Overlay
+from cloche.workspace.replica import Replica
 from cloche.workspace.transaction import Transaction
 
 
@@ -21,6 +23,13 @@ class Places:
     """Mount target to the host directory that holds what the step wrote there."""
     uppers: Mapping[str, Path]
     """Cache name to the private layer above it."""
+    replicas: tuple[Replica, ...] = ()
+    """Copies that stand in for overlays: to be folded when the step has ended."""
+
+    def held(self) -> tuple[int, int]:
+        """Give the bytes and files of the copies as they were made."""
+        sizes = [replica.size for replica in self.replicas]
+        return sum(used for used, _ in sizes), sum(entries for _, entries in sizes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,9 @@ class Grounds:
     user_config: tuple[BindReadOnly, ...]
     """Binds relative to the mount's target; see kernel.registry."""
     package: Path | None
+    tier: Tier = Tier.NAMESPACES
+    hidden: tuple[str, ...] = ()
+    """Paths of the project that no sandbox may see."""
 
 
 def find_places(step: Step, plan: Plan, grounds: Grounds, *, number: int) -> Places:
@@ -64,7 +76,40 @@ def find_places(step: Step, plan: Plan, grounds: Grounds, *, number: int) -> Pla
                 operations.append(_layered(mount, (grounds.package,), grounds.transaction, name))
             case Source.USER_CONFIG:
                 operations += [_moved(bind, mount.target) for bind in grounds.user_config]
-    return Places(operations=tuple(operations), written=written, uppers=uppers)
+    stand_ins: list[tuple[MountOp, Replica | None]] = [
+        _replicated(op, grounds, number) if grounds.tier is Tier.LANDLOCK else (op, None)
+        for op in operations
+    ]
+    replicas = tuple(replica for _, replica in stand_ins if replica is not None)
+    for replica in replicas:
+        replica.make()
+    return Places(
+        operations=tuple(operation for operation, _ in stand_ins),
+        written=written,
+        uppers=uppers,
+        replicas=replicas,
+    )
+
+
+def _replicated(
+    operation: MountOp, grounds: Grounds, number: int
+) -> tuple[MountOp, Replica | None]:
+    """Give what stands for an overlay where none can be mounted, and the copy that it is."""
+    if not isinstance(operation, Overlay):
+        return operation, None
+    transaction = grounds.transaction
+    of_project = operation.lowers[-1] == str(transaction.base)
+    # What several lowers are laid over is thrown away, so the first of them may be copied as an upper.
+    thrown_away = len(operation.lowers) > 1
+    replica = Replica(
+        upper=Path(operation.lowers[0] if thrown_away else operation.upper),
+        lower=Path(operation.lowers[-1]),
+        home=transaction.scratch(f"copy-{number}-{operation.target.strip('/').replace('/', '-')}"),
+        hidden=grounds.hidden if of_project else (),
+        identity=transaction.base_identity if of_project else None,
+        keeps=not thrown_away,
+    )
+    return BindWritable(source=str(replica.place), target=operation.target), replica
 
 
 def _project(mount: Mount, transaction: Transaction, name: str) -> Overlay:

@@ -36,7 +36,11 @@ class Space:
 
 @asynccontextmanager
 async def watch_disk(
-    transaction: Transaction, limits: Limits, process: SandboxedProcess
+    transaction: Transaction,
+    limits: Limits,
+    process: SandboxedProcess,
+    *,
+    held: tuple[int, int] = (0, 0),
 ) -> AsyncIterator[Quota]:
     """Kill `process` when the transaction outgrows `disk_bytes` or `inodes`.
 
@@ -44,11 +48,12 @@ async def watch_disk(
     RLIMIT_FSIZE, and the commit screens the total again. Walking a large
     layer costs, so it is done only when the file system lost a part of the
     limit since the last look. A file that is deleted and still open is in no
-    walk: it counts when the disk is nearly full.
+    walk: it counts when the disk is nearly full. `held` are the (bytes, files) that
+    were there before the program, and are not its own.
     """
     quota = Quota()
     ended = asyncio.Event()
-    task = asyncio.create_task(_watch(transaction, limits, process, quota, ended))
+    task = asyncio.create_task(_watch(transaction, limits, process, quota, ended, held))
     try:
         yield quota
     finally:
@@ -63,6 +68,7 @@ async def _watch(
     process: SandboxedProcess,
     quota: Quota,
     ended: asyncio.Event,
+    held: tuple[int, int],
 ) -> None:
     start = then = _space(transaction)
     while not quota.breached:
@@ -73,7 +79,9 @@ async def _watch(
         quota.breached, quota.detail = judge_space(start, now, limits)
         if not quota.breached and has_shrunk(then, now, limits):
             then = now
-            quota.breached, quota.detail = await asyncio.to_thread(_measured, transaction, limits)
+            quota.breached, quota.detail = await asyncio.to_thread(
+                _measured, transaction, limits, held
+            )
     await process.terminate(0.0)
 
 
@@ -95,11 +103,12 @@ def has_shrunk(then: Space, now: Space, limits: Limits) -> bool:
     return gone > limits.disk_bytes // _TRIGGER or inodes > limits.inodes // _TRIGGER
 
 
-def _measured(transaction: Transaction, limits: Limits) -> tuple[str, str]:
+def _measured(transaction: Transaction, limits: Limits, held: tuple[int, int]) -> tuple[str, str]:
     try:
         used, entries = transaction.usage()
     except TreeTooLarge as error:
         return "disk_bytes", str(error)
+    used, entries = used - held[0], entries - held[1]
     if used > limits.disk_bytes:
         return "disk_bytes", f"{used} bytes written"
     if entries > limits.inodes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cloche.kernel.caches import Cache
 from cloche.kernel.context import ExecutionContext, RunOptions
+from cloche.kernel.queue import Queue
 from cloche.kernel.registry import Registry
 from cloche.model.event import Denied, Event
 from cloche.model.paths import JailPath
@@ -40,6 +41,8 @@ class Machine:
     own_places: tuple[Path, ...]
     """What Cloche itself runs from and believes; see kernel.own."""
     now: Callable[[], float]
+    queue: Queue
+    """Where steps wait for their share of this machine."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +56,8 @@ class Session:
     provider: RuntimeProvider
     transaction: Transaction
     emit: Callable[[Event], None]
+    job: str
+    """The name of this run in its first event and in the queue."""
     registry: Registry | None = None
     package: Path | None = None
     epoch: int = 315_532_800  # 1980-01-01, the earliest time every archive format can hold

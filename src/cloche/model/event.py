@@ -58,6 +58,34 @@ class StepStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A step that holds a share of the machine; `pid` is that of its kernel, as the kernel itself sees it."""
+
+    job: str
+    step: str
+    project: str
+    pid: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Event):
+    """A step waits for its share of the machine; told again when its place or who holds it changes.
+
+    `position` counts from 1. `reason` says what it waits for: "memory",
+    "sandboxes" (too many run at once) or "turn" (there is room, but others came first).
+    """
+
+    step: str
+    position: int
+    reason: str
+    wanted_bytes: int
+    free_bytes: int
+    budget_bytes: int
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepSkipped(Event):
     """A step did not need to run, and why."""
 

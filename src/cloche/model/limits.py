@@ -78,6 +78,9 @@ LIMIT_CLASSES: dict[str, Limits] = {
 }
 """Named ceilings that providers refer to; a policy may lower them, never raise them."""
 
+DEFAULT_SANDBOXES = 32
+"""How many sandboxes of a user run at once where a policy says nothing."""
+
 LEAST_LIMITS = Limits(
     wall_seconds=1,
     idle_seconds=1,
@@ -92,3 +95,8 @@ LEAST_LIMITS = Limits(
     network_bytes=1,
 )
 """What holds where nothing was said yet: hardly anything."""
+
+
+def size_in_words(size: int) -> str:
+    """Give `size`, in bytes, as people read it: 512 MiB, 3.0 GiB."""
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{-(-size // MIB)} MiB"

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from cloche.errors import InvalidValue
 from cloche.model.hosts import HostPattern, HostRule, canonical_host
 from cloche.model.limits import Limits
+from cloche.model.tier import Tier
 from cloche.policy.document import Node
 from cloche.policy.globs import Glob
 
@@ -185,15 +186,25 @@ class Reader:
             self.lines[f"{name}.{key}"] = value.place.line
         return replace(built_in, **chosen) if chosen else built_in
 
-    def features(self, node: Node | None) -> tuple[str, ...]:
+    def features(self, node: Node | None, rule: str) -> tuple[str, ...]:
         """Give the barriers that must stand."""
-        values = self.mapping(node, "sandbox", required=("require",))
-        names = self.texts(values.get("require"), "sandbox.require")
+        names = self.texts(node, rule)
         for number, name in enumerate(names):
             if name not in _FEATURES:
-                item = _item(values.get("require"), number)
-                self._mistake(item, f"sandbox.require[{number}]: no barrier is called {name!r}")
+                self._mistake(
+                    _item(node, number), f"{rule}[{number}]: no barrier is called {name!r}"
+                )
         return tuple(name for name in names if name in _FEATURES)
+
+    def tier(self, node: Node | None, rule: str) -> Tier:
+        """Give the weakest tier that is allowed; the strongest where nothing is said."""
+        if node is None:
+            return Tier.NAMESPACES
+        known = {tier.value: tier for tier in Tier}
+        if not isinstance(node.value, str) or node.value not in known:
+            self._mistake(node, f"{rule}: one of {', '.join(known)}")
+            return Tier.NAMESPACES
+        return known[node.value]
 
 
 def _item(node: Node | None, number: int) -> Node | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from cloche.model.hosts import HostRule
-from cloche.model.limits import LIMIT_CLASSES, Limits
+from cloche.model.limits import DEFAULT_SANDBOXES, LIMIT_CLASSES, Limits
 from cloche.model.paths import JailPath
+from cloche.model.tier import Tier
 from cloche.policy.document import Node
 from cloche.policy.errors import PolicyInvalid
 from cloche.policy.globs import Glob
@@ -53,6 +54,15 @@ class CommitLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRules:
+    """What all sandboxes of a user on one machine may hold at once."""
+
+    memory_bytes: int | None = None
+    """The sum of their ceilings; None leaves it to the share that `kernel.budget` names."""
+    sandboxes: int = DEFAULT_SANDBOXES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """A whole policy. Silence in it is denial."""
 
@@ -68,6 +78,9 @@ class Policy:
     limits: Mapping[str, Limits]
     commit: CommitLimits
     required: tuple[str, ...]
+    weakest: Tier
+    """The weakest way of containing that a run may have."""
+    budget: BudgetRules = BudgetRules()
     lines: Mapping[str, int] = field(default_factory=dict)
     """Rule name, such as `file_access.write.deny[2]`, to its line."""
     digest: str = ""
@@ -120,6 +133,7 @@ def read_policy(document: Node) -> Policy:
             "commit",
             "sandbox",
         ),
+        optional=("budget",),
     )
     reader.constant(top.get("version"), "version", 1)
     files = reader.mapping(
@@ -127,6 +141,9 @@ def read_policy(document: Node) -> Policy:
     )
     network = reader.mapping(
         top.get("network"), "network", required=("registries", "typed_hosts", "allow")
+    )
+    sandbox = reader.mapping(
+        top.get("sandbox"), "sandbox", required=("require",), optional=("tier",)
     )
     policy = Policy(
         source=document.place.file,
@@ -139,7 +156,9 @@ def read_policy(document: Node) -> Policy:
         hosts=reader.hosts(network.get("allow"), "network.allow"),
         limits=_limits(reader, top.get("limits")),
         commit=_commit(reader, top.get("commit")),
-        required=reader.features(top.get("sandbox")),
+        required=reader.features(sandbox.get("require"), "sandbox.require"),
+        weakest=reader.tier(sandbox.get("tier"), "sandbox.tier"),
+        budget=_budget(reader, top.get("budget")),
         lines=dict(reader.lines),
         digest=_digest(document),
     )
@@ -183,6 +202,17 @@ def _commit(reader: Reader, node: Node | None) -> CommitLimits:
     fields = reader.mapping(node, "commit", required=names)
     values = {name: reader.size(fields.get(name), f"commit.{name}") for name in names}
     return CommitLimits(**values)
+
+
+def _budget(reader: Reader, node: Node | None) -> BudgetRules:
+    fields = reader.mapping(node, "budget", optional=("memory", "sandboxes"))
+    memory, sandboxes = fields.get("memory"), fields.get("sandboxes")
+    return BudgetRules(
+        memory_bytes=None if memory is None else reader.size(memory, "budget.memory"),
+        sandboxes=DEFAULT_SANDBOXES
+        if sandboxes is None
+        else reader.size(sandboxes, "budget.sandboxes"),
+    )
 
 
 def _digest(document: Node) -> str:

@@ -1,10 +1,12 @@
 """Bait without a path: shared memory, queues, keys; and what the host's network looks like."""
 
 import contextlib
+import fcntl
 import os
 import resource
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from cloche_redteam.attack import Unable
 from cloche_redteam.netlink import leaves_by
 
 _OUTSIDE = {"4": "8.8.8.8", "6": "2001:4860:4860::8888"}  # asked for a route, never spoken to
+_USED = "/usr/bin/env"  # of the system, shown by every contender, and run by no attack
 _TUNNEL = "/dev/net/tun"
 _SERVICES = (
     "/run/docker.sock",
@@ -45,6 +48,7 @@ def laid_objects(directory: Path, text: str) -> Iterator[dict[str, str]]:
             "pipe": _lay(stack, lambda s: _pipe(s, directory / "pipe", text)),
             "key_number": _lay(stack, lambda s: _key(s, name, text)),
             "key_name": name,
+            "used_file": _lay(stack, _used_file),
         }
 
 
@@ -126,6 +130,22 @@ def _key(stack: ExitStack, name: str, text: str) -> str:
     made = shared.make_key(name, text.encode())
     stack.callback(shared.remove_key, made)
     return str(made)
+
+
+def _used_file(stack: ExitStack) -> str:
+    """Lock a program of the system, and open it again and again."""
+    locked = os.open(_USED, os.O_RDONLY | os.O_CLOEXEC)
+    stack.callback(os.close, locked)
+    fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    enough = threading.Event()
+    stack.callback(enough.set)
+    threading.Thread(target=_open_often, args=(enough,), daemon=True).start()
+    return _USED
+
+
+def _open_often(enough: threading.Event) -> None:
+    while not enough.wait(0.05):
+        os.close(os.open(_USED, os.O_RDONLY | os.O_CLOEXEC))
 
 
 def _way(address: str) -> tuple[str, str]:

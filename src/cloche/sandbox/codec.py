@@ -1,9 +1,11 @@
 """A sandbox plan as the two documents the launcher reads; a test pairs this with its decoder."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from cloche.sandbox.ground import Ground
+from cloche.sandbox.in_place import InPlacePlan
 from cloche.sandbox.mounts import (
     BindReadOnly,
     BindWritable,
@@ -53,6 +55,26 @@ def encode(plan: SandboxPlan, rest: tuple[MountOp, ...], *, landlock: bool) -> b
             "mounts": describe(rest),
             "open_files": plan.limits.open_files,
             "processes": plan.limits.processes,
+            "writable": list(plan.writable),
+        }
+    )
+
+
+def encode_in_place(
+    plan: InPlacePlan, *, readable: Sequence[str], processes: int, procs_files: Sequence[str]
+) -> bytes:
+    """Give the document of a plan without a root, with what only the platform knows."""
+    return _document(
+        {
+            "argv": list(plan.argv),
+            "cwd": plan.cwd,
+            "env": dict(plan.env),
+            "file_bytes": plan.limits.file_bytes,
+            "open_files": plan.limits.open_files,
+            "processes": processes,
+            "procs_files": list(procs_files),
+            "proxy_port": plan.proxy_port,
+            "readable": list(readable),
             "writable": list(plan.writable),
         }
     )

@@ -1,7 +1,12 @@
 """The barriers by name, how much a plan insists on each, and what a machine gives."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+
+from cloche.model.tier import Tier
+
+_NOT_PROBED = "not probed"
 
 
 class Feature(Enum):
@@ -64,6 +69,7 @@ class Features:
     """What this machine can do, found by doing it."""
 
     findings: tuple[Finding, ...]
+    tier: Tier = Tier.NAMESPACES
 
     def support(self, feature: Feature) -> Support:
         """Give the support of `feature`; a feature nobody probed is NONE."""
@@ -72,9 +78,14 @@ class Features:
                 return finding.support
         return Support.NONE
 
+    def find_missing(self, required: Iterable[Feature]) -> Finding | None:
+        """Give one of `required` that is not there, by preference one of which it is known why."""
+        missing = [self.finding(f) for f in required if self.support(f) is Support.NONE]
+        return next((f for f in missing if f.why != _NOT_PROBED), missing[0] if missing else None)
+
     def finding(self, feature: Feature) -> Finding:
         """Give what is known of `feature`."""
         for finding in self.findings:
             if finding.feature is feature:
                 return finding
-        return Finding(feature=feature, support=Support.NONE, why="not probed")
+        return Finding(feature=feature, support=Support.NONE, why=_NOT_PROBED)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from cloche.errors import InvalidValue
 from cloche.model.limits import Limits
+from cloche.model.tier import Tier
 from cloche.sandbox.features import Feature, Need
 from cloche.sandbox.mounts import MountOp
 
@@ -24,6 +25,8 @@ class NetworkPlan:
     """
 
     observed: bool = True
+    outbound: bool = False
+    """Whether egress may let anything out."""
     inbound: bool = False
 
 
@@ -47,6 +50,7 @@ class SandboxPlan:
     needs: Mapping[Feature, Need] = field(default_factory=dict)
     stdin: bool = False
     """True: the host feeds standard input through a pipe. False: it is /dev/null."""
+    tier: Tier = Tier.NAMESPACES
     mirror: bool = False
     """True: the host may put changed files of the project into the running sandbox (previews)."""
 

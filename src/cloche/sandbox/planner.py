@@ -5,29 +5,49 @@ from dataclasses import dataclass
 
 from cloche.model.grant import Grant
 from cloche.model.step import Net, Source
+from cloche.model.tier import Tier
 from cloche.sandbox.environ import HOME, TEMPORARY, clean_environment
 from cloche.sandbox.errors import CannotConfine
-from cloche.sandbox.features import Feature, Features, Need, Support
+from cloche.sandbox.features import Feature, Features, Need
 from cloche.sandbox.layout import HostSystem, system_mounts
 from cloche.sandbox.mounts import BindReadOnly, BindWritable, Masked, MountOp, Overlay, ordered
 from cloche.sandbox.plan import NetworkPlan, SandboxPlan
 
 # Without these there is no jar at all; a policy may add to them, nothing takes away.
-ALWAYS_REQUIRED = (
-    Feature.USER_NS,
-    Feature.MOUNT_NS,
-    Feature.PID_NS,
-    Feature.NET_NS,
-    Feature.IPC_NS,
-    Feature.NO_NEW_PRIVS,
-    Feature.NO_CAPABILITIES,
-    Feature.SECCOMP,
-    Feature.CLOSED_DESCRIPTORS,
-    Feature.EMPTY_ENVIRONMENT,
-    Feature.NOT_ROOT,
-    Feature.TREE_KILL,
-    Feature.OVERLAY,
-)
+ALWAYS_REQUIRED = {
+    Tier.NAMESPACES: (
+        Feature.USER_NS,
+        Feature.MOUNT_NS,
+        Feature.PID_NS,
+        Feature.NET_NS,
+        Feature.IPC_NS,
+        Feature.NO_NEW_PRIVS,
+        Feature.NO_CAPABILITIES,
+        Feature.SECCOMP,
+        Feature.CLOSED_DESCRIPTORS,
+        Feature.EMPTY_ENVIRONMENT,
+        Feature.NOT_ROOT,
+        Feature.TREE_KILL,
+        Feature.OVERLAY,
+    ),
+    Tier.LANDLOCK: (
+        Feature.NO_NEW_PRIVS,
+        Feature.NO_CAPABILITIES,
+        Feature.LANDLOCK,
+        Feature.SECCOMP,
+        Feature.CLOSED_DESCRIPTORS,
+        Feature.EMPTY_ENVIRONMENT,
+        Feature.NOT_ROOT,
+        Feature.TREE_KILL,
+        Feature.OVERLAY,
+    ),
+}
+
+
+_NO_SERVICE = "a service needs a network of its own, which the landlock tier has not"
+# Landlock knows ports and no addresses: what may connect to our proxy's port may do so on any host.
+_NO_HOSTS = "the landlock tier cannot hold project code to named hosts"
+_MEND = "let this user make user namespaces; `cloche doctor` says what refuses them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +83,13 @@ class Surroundings:
 def plan_sandbox(grant: Grant, around: Surroundings) -> SandboxPlan:
     """Turn a grant into everything a platform must do. Raises CannotConfine."""
     step = grant.step
-    needs = _needs(grant)
+    tier = around.features.tier
+    needs = _needs(grant, tier)
     _check_features(needs, around.features)
+    if tier is Tier.LANDLOCK and step.net is Net.INBOUND:
+        raise CannotConfine(Feature.NET_NS.value, _NO_SERVICE, _MEND)
+    if tier is Tier.LANDLOCK and step.net is Net.HOSTS:
+        raise CannotConfine(Feature.EGRESS_FILTER.value, _NO_HOSTS, _MEND)
     fetching = step.net in (Net.REGISTRY, Net.HOSTS)
     # A tool that tells how it is configured must see all of it, the administrator's part too.
     configured = any(mount.source is Source.USER_CONFIG for mount in step.mounts)
@@ -94,26 +119,28 @@ def plan_sandbox(grant: Grant, around: Surroundings) -> SandboxPlan:
         mounts=ordered(operations),
         writable=(HOME, TEMPORARY, *_writable(around.places)),
         limits=grant.limits,
-        network=NetworkPlan(observed=True, inbound=step.net is Net.INBOUND),
+        network=NetworkPlan(observed=True, outbound=fetching, inbound=step.net is Net.INBOUND),
         needs=needs,
         stdin=around.stdin,
         mirror=step.probe is not None,
+        tier=tier,
     )
 
 
-def _needs(grant: Grant) -> dict[Feature, Need]:
+def _needs(grant: Grant, tier: Tier) -> dict[Feature, Need]:
     named = {Feature(name) for name in grant.required}
     return {
-        feature: Need.REQUIRED if feature in named or feature in ALWAYS_REQUIRED else Need.WANTED
+        feature: Need.REQUIRED
+        if feature in named or feature in ALWAYS_REQUIRED[tier]
+        else Need.WANTED
         for feature in Feature
     }
 
 
 def _check_features(needs: Mapping[Feature, Need], features: Features) -> None:
-    for feature, need in needs.items():
-        if need is Need.REQUIRED and features.support(feature) is Support.NONE:
-            finding = features.finding(feature)
-            raise CannotConfine(feature.value, finding.why, finding.mend)
+    missing = features.find_missing(f for f, need in needs.items() if need is Need.REQUIRED)
+    if missing is not None:
+        raise CannotConfine(missing.feature.value, missing.why, missing.mend)
 
 
 def _tool_mount(tool: Tool) -> MountOp:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cloche.model.tier import Tier
 from cloche.sandbox.features import Features
 from cloche.sandbox.layout import HostSystem
 from cloche.sandbox.plan import SandboxPlan
@@ -84,6 +85,10 @@ class SandboxedProcess(Protocol):
         """Ask the program to end (SIGTERM), then kill the tree."""
         ...
 
+    def kill(self) -> None:
+        """Kill the tree at once, without asking."""
+        ...
+
     def usage(self) -> Usage:
         """Read the counters now."""
         ...
@@ -106,10 +111,14 @@ class Platform(Protocol):
         """Say how the host's root is laid out, for the planner."""
         ...
 
-    async def probe(self, home: Path) -> Features:
-        """Find by doing what this machine can enforce for transactions kept below `home`.
+    def memory_bytes(self) -> int:
+        """Say how much memory there is for all that is started here: the machine's, or a container's share."""
+        ...
 
-        Cached for the life of the platform, once for each file system.
+    async def probe(self, home: Path, tier: Tier) -> Features:
+        """Find by doing what this machine can enforce in `tier` for transactions kept below `home`.
+
+        Cached for the life of the platform, once for each file system and tier.
         """
         ...
 

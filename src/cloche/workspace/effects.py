@@ -6,6 +6,7 @@ in the package changes a file.
 """
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -79,6 +80,16 @@ class Effects:
         """Remove a name that is no directory."""
         self._tell("unlink", name)
         os.unlink(name, dir_fd=at)
+
+    def white_out(self, at: int, name: str) -> None:
+        """Make overlayfs's sign for "deleted", which needs no right since Linux 5.8. mknod(2)."""
+        self._tell("mknod", name)
+        os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=at)
+
+    def symlink(self, at: int, name: str, target: str) -> None:
+        """Make a symbolic link that says `target`."""
+        self._tell("symlink", name)
+        os.symlink(target, name, dir_fd=at)
 
     def rmdir(self, at: int, name: str) -> None:
         """Remove an empty directory."""

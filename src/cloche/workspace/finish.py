@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from cloche.errors import ClocheError
 from cloche.workspace import journal as journals
@@ -12,7 +10,7 @@ from cloche.workspace.apply import replay
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded
-from cloche.workspace.jail import name_of, open_directory
+from cloche.workspace.jail import name_of, open_directory, opened
 from cloche.workspace.journal import Journal, Kind
 
 _LATE = "late-"
@@ -91,16 +89,6 @@ def undo_numbers(state: int) -> tuple[int, ...]:
     """Give the numbers of the undo records, undone ones too."""
     names = (n.removeprefix(layout.UNDO) for n in os.listdir(state) if n.startswith(layout.UNDO))
     return tuple(int(n) for n in names if n.isdecimal())
-
-
-@contextmanager
-def opened(state: int, name: str) -> Iterator[int]:
-    """Open a directory of the state for a while."""
-    descriptor = open_directory(state, name)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def read_record(state: int, number: int) -> Journal | None:

@@ -6,9 +6,11 @@ O_NOFOLLOW, which promises the same for paths without "..", and we make no
 others.
 """
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from cloche.workspace import syscalls
@@ -48,6 +50,16 @@ def open_beneath(root: int, path: str, flags: int, *, same_mount: bool = False) 
 def open_directory(root: int, path: str, *, same_mount: bool = False) -> int:
     """Open a directory below `root` for reading its names."""
     return open_beneath(root, path, os.O_RDONLY | os.O_DIRECTORY, same_mount=same_mount)
+
+
+@contextlib.contextmanager
+def opened(root: int, path: str) -> Iterator[int]:
+    """Open a directory below `root` for the length of a block."""
+    descriptor = open_directory(root, path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def status(root: int, path: str) -> os.stat_result | None:

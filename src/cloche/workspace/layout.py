@@ -16,6 +16,7 @@ Everything is on the file system of the project, because renames are the only
 changes that a commit makes.
 """
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -81,7 +82,7 @@ def open_places(project: Path, state_home: Path) -> Places:
     tried = []
     for home in (state_home / "projects", project.parent / BESIDE):
         try:
-            state = _open_private(home / digest)
+            state = open_private(home / digest)
         except OSError as error:
             tried.append(f"{home}: {error.strerror}")
             continue
@@ -115,14 +116,19 @@ def _refuse_nesting(project: Path, state_home: Path) -> None:
             raise StateUnavailable(str(state_home), f"it contains the project {str(project)!r}")
 
 
-def _open_private(path: Path) -> int:
-    for directory in (path.parent, path):
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.mkdir(mode=_PRIVATE, exist_ok=True)
+def open_private(path: Path) -> int:
+    """Open the directory `path`, made if need be: it and its parent are ours, of mode 0700, no links.
+
+    Raises OSError.
+    """
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=_PRIVATE, exist_ok=True)
     # The parent may be a directory that others write to: what is there now may
     # be a link, or a directory somebody else prepared for us.
     parent = _open_own(path.parent, None)
     try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path.name, _PRIVATE, dir_fd=parent)
         return _open_own(Path(path.name), parent)
     finally:
         os.close(parent)

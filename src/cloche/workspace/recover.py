@@ -6,7 +6,8 @@ from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
-from cloche.workspace.finish import finish, opened, settle
+from cloche.workspace.finish import finish, settle
+from cloche.workspace.jail import opened
 from cloche.workspace.report import RecoveryReport
 
 

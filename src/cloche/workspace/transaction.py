@@ -4,27 +4,26 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
-from cloche.workspace.diff import OPAQUE, Changes, is_opaque, is_whiteout
+from cloche.workspace.diff import OPAQUE, Changes
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import PathBlocked, TransactionEnded
-from cloche.workspace.finish import finish, opened, touch_after, undo_numbers
+from cloche.workspace.errors import TransactionEnded
+from cloche.workspace.finish import finish, touch_after, undo_numbers
 from cloche.workspace.jail import (
-    join,
     name_of,
     open_beneath,
     open_directory,
+    opened,
     parent_of,
     read_below,
-    status,
 )
 from cloche.workspace.journal import Journal, Kind
+from cloche.workspace.layer import Layer
 from cloche.workspace.merged import Entry, MergedTree
 from cloche.workspace.prepare import Preparer
 from cloche.workspace.report import Committed
@@ -56,10 +55,11 @@ class Transaction:
         for name in (layout.UPPER, layout.SCRATCH, layout.TRASH):
             effects.mkdir(self._at, name, 0o700)
         self._upper = open_directory(self._at, layout.UPPER)
-        self._give(self._at)
-        self._give(self._upper)
+        self._layer = Layer(self._upper, places.project, effects, self._owner)
+        self._layer.give(self._at)
+        self._layer.give(self._upper)
         with_scratch = open_directory(self._at, layout.SCRATCH)
-        self._give(with_scratch)
+        self._layer.give(with_scratch)
         os.close(with_scratch)
         effects.chmod(self._upper, stat.S_IMODE(found.st_mode))
         effects.utime(self._upper, found.st_atime_ns, found.st_mtime_ns)
@@ -126,7 +126,7 @@ class Transaction:
     def put(self, path: JailPath, content: bytes) -> None:
         """Make `path` a file with `content`, mode 0644. Raises PathBlocked."""
         self._alive()
-        with self._place_for(str(path)) as parent:
+        with self._layer.place_for(str(path)) as parent:
             self._move_aside(parent, str(path))
             os.close(self._put(parent, name_of(str(path)), content))
 
@@ -215,7 +215,7 @@ class Transaction:
     def _take(self, source: Path, path: JailPath) -> None:
         self._alive()
         text = str(path)
-        with self._place_for(text) as parent, opened(self._at, layout.SCRATCH) as scratch:
+        with self._layer.place_for(text) as parent, opened(self._at, layout.SCRATCH) as scratch:
             inside = os.fspath(source.relative_to(self._path / layout.SCRATCH))
             moved_aside = self._move_aside(parent, text)
             with opened(scratch, parent_of(inside)) as origin:
@@ -223,14 +223,13 @@ class Transaction:
             taken = open_beneath(parent, name_of(text), os.O_PATH)
             try:
                 self._own(taken)
-                if stat.S_ISDIR(os.fstat(taken).st_mode) and (moved_aside or self._has(text)):
+                if stat.S_ISDIR(os.fstat(taken).st_mode) and (
+                    moved_aside or self._layer.has_below(text)
+                ):
                     # Without it overlayfs would merge the tree with the project's.
                     self._effects.mark(taken, OPAQUE, b"y")
             finally:
                 os.close(taken)
-
-    def _has(self, path: str) -> bool:
-        return status(self._places.project, path) is not None
 
     def _own(self, descriptor: int) -> None:
         found = os.fstat(descriptor)
@@ -242,7 +241,7 @@ class Transaction:
     def _put(self, parent: int, name: str, content: bytes) -> int:
         descriptor = self._effects.create(parent, name, content)
         self._effects.chmod(descriptor, 0o644)
-        self._give(descriptor)
+        self._layer.give(descriptor)
         return descriptor
 
     def _move_aside(self, parent: int, path: str) -> bool:
@@ -253,58 +252,6 @@ class Transaction:
             return True
         return False
 
-    @contextlib.contextmanager
-    def _place_for(self, path: str) -> Iterator[int]:
-        """Open the upper's directory for `path`, made like the project's where it is missing."""
-        at, below = os.dup(self._upper), ""
-        hidden = False
-        try:
-            for part in parent_of(path).split("/") if parent_of(path) else ():
-                below = join(below, part)
-                found = status(at, part)
-                if found is None:
-                    base = None if hidden else status(self._places.project, below)
-                    self._make_like(at, part, base)
-                elif not stat.S_ISDIR(found.st_mode) and not is_whiteout(found):
-                    raise PathBlocked(path, f"{below!r} is no directory")
-                elif is_whiteout(found):
-                    self._effects.unlink(at, part)
-                    self._make_like(at, part, None)
-                    self._mark_opaque(at, part)
-                hidden = hidden or is_opaque(at, part)
-                inner = open_directory(at, part)
-                os.close(at)
-                at = inner
-            yield at
-        finally:
-            os.close(at)
-
-    def _make_like(self, at: int, name: str, base: os.stat_result | None) -> None:
-        if base is not None and not stat.S_ISDIR(base.st_mode):
-            raise PathBlocked(name, "the project has something else there")
-        self._effects.mkdir(at, name, 0o755)
-        made = open_directory(at, name)
-        try:
-            self._give(made)
-            if base is not None:
-                self._effects.chmod(made, stat.S_IMODE(base.st_mode))
-                self._effects.utime(made, base.st_atime_ns, base.st_mtime_ns)
-        finally:
-            os.close(made)
-
-    def _mark_opaque(self, at: int, name: str) -> None:
-        made = open_directory(at, name)
-        try:
-            self._effects.mark(made, OPAQUE, b"y")
-        finally:
-            os.close(made)
-
     def _give_named(self, at: int, name: str) -> None:
         with opened(at, name) as descriptor:
-            self._give(descriptor)
-
-    def _give(self, descriptor: int) -> None:
-        # The layer is mounted with the identities of the project's owner, and
-        # what a sandbox makes there belongs to whom this belongs to.
-        if self._owner is not None and self._owner[0] != 0:
-            self._effects.chown(descriptor, *self._owner)
+            self._layer.give(descriptor)

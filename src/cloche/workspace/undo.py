@@ -9,8 +9,8 @@ from cloche.workspace.conflict import is_edited
 from cloche.workspace.diff import walk_base
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import UndoRefused
-from cloche.workspace.finish import finish, is_undone, opened, read_record, undo_numbers
-from cloche.workspace.jail import status
+from cloche.workspace.finish import finish, is_undone, read_record, undo_numbers
+from cloche.workspace.jail import opened, status
 from cloche.workspace.journal import Action, Journal, Kind, Operation, Tally
 from cloche.workspace.report import Committed
 

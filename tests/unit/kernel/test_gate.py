@@ -27,6 +27,7 @@ def judge(context: ExecutionContext, policy: Policy, network: tuple[str, ...] = 
         hosts=host_rules(network),
         hidden=(),
         now=0.0,
+        budget_bytes=64 << 30,
         by_person=True,
     )
 

@@ -32,7 +32,16 @@ def granted(*hosts: str, mode: NetworkMode = NetworkMode.RESTRICTED) -> Grant:
     step = Step(
         id=StepId("run"), title="t", argv=("ls",), trust=Trust.PROJECT, net=Net.HOSTS, limits="run"
     )
-    return gate(step, context, policy(), hosts=rules, hidden=(), now=1.0, by_person=True)
+    return gate(
+        step,
+        context,
+        policy(),
+        hosts=rules,
+        hidden=(),
+        now=1.0,
+        budget_bytes=64 << 30,
+        by_person=True,
+    )
 
 
 @pytest.mark.parametrize(

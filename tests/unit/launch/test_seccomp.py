@@ -4,7 +4,7 @@ import random
 import socket
 
 import pytest
-from tests.unit.launch.filters import ALLOW, ENOSYS, EPERM, KILL, Library, Rule, decide
+from tests.unit.launch.filters import ALLOW, ENOMEM, ENOSYS, EPERM, KILL, Library, Rule, decide
 
 from cloche_launch import profile
 from cloche_launch.numbers import TABLES
@@ -12,8 +12,9 @@ from cloche_launch.seccomp import AUDIT_ARCHITECTURES, compile_profile
 
 JUDGED = {  # by their arguments, in rules of their own
     "clone", "socket", "socketpair", "setrlimit", "prlimit64", "ioctl", "prctl", "personality",
+    *profile.HUGE_PAGES,
 }  # fmt: skip
-WORDS = (0, 1, 2, 3, 4, 0x5412, 0x5401, 0x541C, 0x1_0000_5412, 0x1200011, 0x0002_0000,
+WORDS = (0, 1, 2, 3, 4, 0x4_0000, 0o4000, 0x5412, 0x5401, 0x541C, 0x1_0000_5412, 0x1200011, 0x0002_0000,
          0x1000_0000, 0x0004_0000, 0xFFFF_FFFF, 0x53564D41, 22, 38, 1 << 40)  # fmt: skip
 
 
@@ -75,6 +76,15 @@ def test_a_list_of_values_is_held_in_the_low_half(
     compare(architecture, peer, TABLES[architecture][name])
 
 
+@pytest.mark.parametrize(("name", "judged"), profile.HUGE_PAGES.items())
+def test_there_are_no_huge_pages(
+    architecture: str, library: Library, name: str, judged: tuple[int, int]
+) -> None:
+    index, flag = judged
+    rule = Rule(name, ENOMEM, index, mask=flag, value=flag)
+    compare(architecture, library.compile(architecture, ALLOW, [rule]), TABLES[architecture][name])
+
+
 def test_flags_of_clone_and_requests_to_a_terminal(architecture: str, library: Library) -> None:
     table = TABLES[architecture]
     namespaces = Rule("clone", ALLOW, 0, mask=profile.CLONE_NAMESPACES)
@@ -86,8 +96,8 @@ def test_flags_of_clone_and_requests_to_a_terminal(architecture: str, library: L
 def compare(architecture: str, peer: bytes, number: int) -> None:
     program, token = compile_profile(architecture), AUDIT_ARCHITECTURES[architecture]
     chance = random.Random(number)
-    cases = [(a, b) for a in WORDS for b in WORDS]
-    cases += [(chance.getrandbits(64), chance.getrandbits(64)) for _ in range(500)]
+    cases = [(a, b, b, a) for a in WORDS for b in WORDS]
+    cases += [tuple(chance.getrandbits(64) for _ in range(4)) for _ in range(500)]
     for case in cases:
         assert decide(program, token, number, case) == decide(peer, token, number, case), case
 

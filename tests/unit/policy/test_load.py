@@ -7,6 +7,7 @@ from tests.unit.policy.documents import TEXT, policy
 
 from cloche.policy.errors import PolicyInvalid
 from cloche.policy.load import load_default
+from cloche.policy.schema import BudgetRules
 
 
 def test_the_built_in_policy_is_one() -> None:
@@ -27,6 +28,12 @@ def test_what_is_written_is_what_holds() -> None:
     assert read.lines["file_access.read.deny[1]"] == 4
 
 
+def test_a_budget_is_as_large_as_is_written_and_need_not_be_written() -> None:
+    assert policy().budget == BudgetRules()
+    written = policy(f"{TEXT}budget: {{memory: 12G, sandboxes: 5}}\n").budget
+    assert written == BudgetRules(memory_bytes=12 << 30, sandboxes=5)
+
+
 MISTAKES = {
     "an unknown key": ("version: 1", "version: 1\nverison: 2", "no key 'verison'"),
     "a missing key": ("limits: {build: {memory_bytes: 1G}}\n", "", "lacks the key 'limits'"),
@@ -43,6 +50,9 @@ MISTAKES = {
     "a limit of nothing": ("1G}}", "0}}", "above 0"),
     "an unknown limit": ("memory_bytes: 1G", "memory: 1G", "no key 'memory'"),
     "an unknown class": ("{build: {", "{bild: {", "no key 'bild'"),
+    "a budget of nothing": ("version: 1", "version: 1\nbudget: {memory: 0}", "above 0"),
+    "no sandboxes at all": ("version: 1", "version: 1\nbudget: {sandboxes: 0}", "above 0"),
+    "an unknown budget": ("version: 1", "version: 1\nbudget: {cpu: 5}", "no key 'cpu'"),
     "an unknown barrier": ("wall-clock", "wall-clocks", "no barrier is called"),
     "a key twice": ("version: 1", "version: 1\nversion: 1", "twice"),
     "an alias": ("version: 1", "version: &a 1\nx: *a", "aliases"),

@@ -8,6 +8,7 @@ from cloche.model.grant import Grant
 from cloche.model.ids import StepId
 from cloche.model.limits import LIMIT_CLASSES
 from cloche.model.step import Net, Step, Trust
+from cloche.model.tier import Tier
 from cloche.sandbox.errors import CannotConfine
 from cloche.sandbox.features import Feature, Features, Finding, Need, Support
 from cloche.sandbox.layout import HostSystem
@@ -81,13 +82,17 @@ def test_hidden_files_are_masked_after_everything_else() -> None:
     assert plan.mounts[-2:] == (Masked(target="/project/.env"), Masked(target="/usr/etc"))
 
 
-@pytest.mark.parametrize("feature", ALWAYS_REQUIRED)
-def test_without_a_required_barrier_there_is_no_plan(feature: Feature) -> None:
+@pytest.mark.parametrize(
+    ("tier", "feature"),
+    [(tier, feature) for tier, needed in ALWAYS_REQUIRED.items() for feature in needed],
+)
+def test_without_a_required_barrier_there_is_no_plan(tier: Tier, feature: Feature) -> None:
     poorer = Features(
         tuple(
             replace(f, support=Support.NONE, why="refused") if f.feature is feature else f
             for f in EVERYTHING.findings
-        )
+        ),
+        tier,
     )
     with pytest.raises(CannotConfine) as caught:
         plan_sandbox(GRANT, replace(AROUND, features=poorer))
@@ -97,6 +102,16 @@ def test_without_a_required_barrier_there_is_no_plan(feature: Feature) -> None:
 def test_a_barrier_nobody_probed_is_not_there() -> None:
     with pytest.raises(CannotConfine):
         plan_sandbox(GRANT, replace(AROUND, features=Features(())))
+
+
+@pytest.mark.parametrize("net", [Net.INBOUND, Net.HOSTS])
+def test_without_a_network_namespace_nothing_serves_and_nobody_reaches_named_hosts(
+    net: Net,
+) -> None:
+    poorer = replace(AROUND, features=replace(EVERYTHING, tier=Tier.LANDLOCK))
+    assert plan_sandbox(GRANT, poorer).tier is Tier.LANDLOCK
+    with pytest.raises(CannotConfine):
+        plan_sandbox(replace(GRANT, step=replace(STEP, net=net)), poorer)
 
 
 def test_a_policy_can_require_more() -> None:

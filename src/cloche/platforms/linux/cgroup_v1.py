@@ -16,6 +16,9 @@ from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
 
 _PERIOD = 100_000  # microseconds, the kernel's default
+# Sandboxes are siblings: with equal weights each gets as much of a full processor as any other, however
+# many processes it has. It is the kernel's default; written and read back it is a promise. (sched-design-CFS)
+_SHARES = 1024
 _CONTROLLERS = ("memory", "pids", "cpu")
 _OPTIONAL = ("cpuacct",)
 # What sockets hold, read by nobody, is counted apart from memory in version 1 (net/core/sock.c), and
@@ -84,6 +87,7 @@ class GroupV1:
         with contextlib.suppress(OSError):
             write_value(memory / _SOCKET_LIMIT, limits.memory_bytes // _SOCKET_SHARE)
         write_value(self._paths["pids"] / "pids.max", limits.processes)
+        write_value(cpu / "cpu.shares", _SHARES)
         write_value(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -111,6 +115,10 @@ class GroupV1:
             why = f"cgroup v1 {name} = {held}, read back"
             if controller == "memory" and support is Support.FULL and not self._counts_sockets():
                 support, why = Support.PARTIAL, f"{why}; what sockets hold is not counted"
+            if controller == "cpu":
+                shares = read_number(self._paths["cpu"] / "cpu.shares")
+                why = f"{why}; cpu.shares = {shares}"
+                support = Support.NONE if shares != _SHARES else support
             findings.append(Finding(feature=feature, support=support, why=why))
         return tuple(findings)
 

@@ -35,6 +35,16 @@ class Launcher:
             raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
         return int(fields["pid"]), received[0]
 
+    async def keep(
+        self, plan: bytes, channel: int, streams: tuple[int, int, int]
+    ) -> tuple[int, int]:
+        """Start a program without namespaces: (pid of its keeper, pidfd). Raises SpawnFailed."""
+        with document(plan) as memory:
+            fields, received = await self._ask({"kind": "keep"}, [memory, channel, *streams])
+        if fields["kind"] != "prepared" or len(received) != 1:
+            raise SpawnFailed(str(fields.get("call")), str(fields.get("detail")))
+        return int(fields["pid"]), received[0]
+
     async def map(self, owner: tuple[int, int], user: tuple[int, int]) -> int:
         """Give a user namespace that shows `owner`'s files as `user`'s: (uid, gid) both. Raises SpawnFailed.
 

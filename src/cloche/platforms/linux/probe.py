@@ -5,19 +5,25 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cloche.model.limits import LIMIT_CLASSES
+from cloche.model.tier import Tier
 from cloche.platforms.linux.cgroup import CgroupHome
 from cloche.platforms.linux.refusal import Refusal, read_circumstances, who_refused
 from cloche.sandbox.environ import TEMPORARY
-from cloche.sandbox.errors import SpawnFailed
+from cloche.sandbox.errors import CannotConfine, SpawnFailed
 from cloche.sandbox.features import Feature, Features, Finding, Support
 from cloche.sandbox.layout import HostSystem, system_mounts
 from cloche.sandbox.mounts import Overlay, ordered
 from cloche.sandbox.plan import NetworkPlan, SandboxPlan
-from cloche.sandbox.platform import SandboxedProcess
+from cloche.sandbox.platform import Exit, SandboxedProcess
+from cloche.sandbox.report import EnforcementReport
 
+_NEWER = (
+    "use Linux 6.2 or newer (6.7 for steps that fetch) with landlock in its lsm= boot parameter"
+)
 _STAGE = "probe-"
 _OLD_SECONDS = 600.0  # no probe takes as long
 
@@ -35,28 +41,85 @@ _DEPENDENT = (
 )
 
 
-async def probe_features(
-    spawn: Spawn, cgroups: CgroupHome, host: HostSystem, home: Path
-) -> Features:
-    """Put up one whole sandbox over a small overlay, delete a directory in it, and read the report.
+class Prober:
+    """Finds out by doing what this machine gives."""
 
-    A probe that only asks versions would say yes where a container's filter
-    says no. When it fails, the layer that refused is named with its mend. The
-    overlay lies below `home`, since not every file system carries one.
-    """
-    try:
-        stage = _make_stage(home)
-    except OSError as error:
-        why = f"nothing can be written at {home}: {error.strerror}"
-        mend = "make room there, or set XDG_STATE_HOME to a directory of your own"
-        return await _without_overlay(spawn, cgroups, host, Refusal(why=why, mend=mend))
-    try:
-        return await _try(spawn, cgroups, _plan(host, stage))
-    except SpawnFailed as failure:
-        refusal = who_refused(failure.call, failure.detail, read_circumstances())
-    finally:
-        _remove_stage(stage)
-    return await _without_overlay(spawn, cgroups, host, refusal)
+    def __init__(self, spawn: Spawn, cgroups: CgroupHome, host: HostSystem, home: Path) -> None:
+        """Probe with `spawn`; overlays are tried below `home`, since not every file system carries one."""
+        self._spawn, self._cgroups, self._host, self._home = spawn, cgroups, host, home
+
+    async def probe(self) -> Features:
+        """Put up one whole sandbox over a small overlay, delete a directory in it, and read the report.
+
+        A probe that only asks versions would say yes where a container's filter
+        says no. When it fails, the layer that refused is named with its mend.
+        """
+        try:
+            stage = _make_stage(self._home)
+        except OSError as error:
+            why = f"nothing can be written at {self._home}: {error.strerror}"
+            mend = "make room there, or set XDG_STATE_HOME to a directory of your own"
+            return await self._without_overlay(Refusal(why=why, mend=mend))
+        try:
+            ended, report = await self._try(_plan(self._host, stage))
+        except SpawnFailed as failure:
+            refusal = who_refused(failure.call, failure.detail, read_circumstances())
+        else:
+            return self._found(report, _overlay(ended.status))
+        finally:
+            _remove_stage(stage)
+        return await self._without_overlay(refusal)
+
+    async def probe_in_place(self) -> Features:
+        """Put a program behind Landlock and seccomp alone, and read the report."""
+        plan = replace(_plan(self._host, None), tier=Tier.LANDLOCK)
+        try:
+            _, report = await self._try(plan)
+        except SpawnFailed as failure:
+            why = f"the kernel refused {failure.detail}"
+            missing = (
+                Finding(feature=Feature.LANDLOCK, support=Support.NONE, why=why, mend=_NEWER),
+            )
+        except CannotConfine as refusal:
+            feature = Feature(refusal.feature)
+            found = Finding(
+                feature=feature, support=Support.NONE, why=refusal.why, mend=refusal.mend
+            )
+            missing = (found,)
+        else:
+            return Features(report.findings, Tier.LANDLOCK)
+        return Features((*missing, *self._cgroups.findings()), Tier.LANDLOCK)
+
+    async def _try(self, plan: SandboxPlan) -> tuple[Exit, EnforcementReport]:
+        process = await self._spawn(plan)
+        try:
+            while await process.read_output() is not None:
+                pass
+            return await process.wait_exited(), process.report
+        finally:
+            for each in process.sockets.values():
+                each.close()
+            await process.close()
+
+    def _found(self, report: EnforcementReport, overlay: Finding) -> Features:
+        held = {finding.feature: finding for finding in (*self._cgroups.findings(), overlay)}
+        return Features(tuple(held.get(f.feature, f) for f in report.findings))
+
+    async def _without_overlay(self, refusal: Refusal) -> Features:
+        """Probe what else stands: what refused the overlay need not refuse more."""
+        overlay = Finding(
+            feature=Feature.OVERLAY, support=Support.NONE, why=refusal.why, mend=refusal.mend
+        )
+        try:
+            _, report = await self._try(_plan(self._host, None))
+        except SpawnFailed as failure:
+            refused = who_refused(failure.call, failure.detail, read_circumstances())
+            missing = tuple(
+                Finding(feature=feature, support=Support.NONE, why=refused.why, mend=refused.mend)
+                for feature in _DEPENDENT
+            )
+            return Features((*missing, overlay, *self._cgroups.findings()))
+        return self._found(report, overlay)
 
 
 def _make_stage(home: Path) -> Path:
@@ -75,40 +138,6 @@ def _remove_stage(stage: Path) -> None:
     with contextlib.suppress(OSError):
         (stage / "work/work").chmod(0o700)
     shutil.rmtree(stage, ignore_errors=True)
-
-
-async def _try(spawn: Spawn, cgroups: CgroupHome, plan: SandboxPlan) -> Features:
-    process = await spawn(plan)
-    try:
-        while await process.read_output() is not None:
-            pass
-        ended = await process.wait_exited()
-        report = process.report
-    finally:
-        for each in process.sockets.values():
-            each.close()
-        await process.close()
-    held = {finding.feature: finding for finding in (*cgroups.findings(), _overlay(ended.status))}
-    return Features(tuple(held.get(f.feature, f) for f in report.findings))
-
-
-async def _without_overlay(
-    spawn: Spawn, cgroups: CgroupHome, host: HostSystem, refusal: Refusal
-) -> Features:
-    """Probe what else stands: what refused the overlay need not refuse more."""
-    overlay = Finding(
-        feature=Feature.OVERLAY, support=Support.NONE, why=refusal.why, mend=refusal.mend
-    )
-    try:
-        found = (await _try(spawn, cgroups, _plan(host, None))).findings
-    except SpawnFailed as failure:
-        refused = who_refused(failure.call, failure.detail, read_circumstances())
-        missing = tuple(
-            Finding(feature=feature, support=Support.NONE, why=refused.why, mend=refused.mend)
-            for feature in _DEPENDENT
-        )
-        return Features((*missing, overlay, *cgroups.findings()))
-    return Features(tuple(overlay if f.feature is Feature.OVERLAY else f for f in found))
 
 
 def _plan(host: HostSystem, stage: Path | None) -> SandboxPlan:

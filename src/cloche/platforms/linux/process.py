@@ -110,7 +110,7 @@ class LinuxProcess:
         self._order = kind
         if kind == "network":
             pairs = zip(fields["names"], descriptors, strict=True)
-            self.sockets = {str(name): socket.socket(fileno=fd) for name, fd in pairs}
+            self.sockets |= {str(name): socket.socket(fileno=fd) for name, fd in pairs}
         elif kind in ("put-done", "sockets"):
             self._replies.put_nowait((fields, descriptors))
         if kind == "exited":

@@ -7,14 +7,18 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from cloche.model.tier import Tier
 from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
 from cloche.platforms.linux.host import read_host_system
+from cloche.platforms.linux.in_place import launch
 from cloche.platforms.linux.launcher import Launcher
+from cloche.platforms.linux.memory import read_memory_bytes
 from cloche.platforms.linux.prepared import Nursery, Prepared
-from cloche.platforms.linux.probe import probe_features
+from cloche.platforms.linux.pretence import PRETEND, Pretence
+from cloche.platforms.linux.probe import Prober
 from cloche.platforms.linux.process import LinuxProcess
-from cloche.platforms.linux.standing import held_from_outside, standing_report
-from cloche.platforms.linux.streams import Streams
+from cloche.platforms.linux.standing import held_from_outside, report_in_place, standing_report
+from cloche.platforms.linux.streams import Streams, make_streams
 from cloche.platforms.linux.trees import open_trees
 from cloche.sandbox.codec import describe, encode
 from cloche.sandbox.errors import CannotConfine, SpawnFailed
@@ -36,7 +40,8 @@ class LinuxPlatform:
     def __init__(self, ahead: int = 2) -> None:
         self._launcher = Launcher()
         self._cgroups: CgroupHome | None = None
-        self._features: dict[int, Features] = {}
+        self._features: dict[tuple[int, Tier], Features] = {}
+        self._pretence = Pretence.read(os.environ.get(PRETEND, ""))
         self._probing = asyncio.Lock()
         self._buried: set[asyncio.Task[None]] = set()
         self._nursery = Nursery(self._launcher, self._groups, ahead)
@@ -45,23 +50,33 @@ class LinuxPlatform:
         """See Platform."""
         return read_host_system()
 
-    async def probe(self, home: Path) -> Features:
+    def memory_bytes(self) -> int:
+        """See Platform."""
+        return read_memory_bytes()
+
+    async def probe(self, home: Path, tier: Tier) -> Features:
         """See Platform."""
         async with self._probing:
-            key = _file_system(home)
+            key = _file_system(home), tier
             if key not in self._features:
-                self._features[key] = await probe_features(
-                    self.spawn, self._groups(), read_host_system(), home
+                prober = Prober(self.spawn, self._groups(), read_host_system(), home)
+                found = await (
+                    prober.probe() if tier is Tier.NAMESPACES else prober.probe_in_place()
                 )
+                self._features[key] = self._pretence.applied(found)
         return self._features[key]
 
     def _groups(self) -> CgroupHome:
         if self._cgroups is None:
-            self._cgroups = open_cgroups()
+            self._cgroups = (
+                CgroupHome("none", {}) if self._pretence.lacks_groups else open_cgroups()
+            )
         return self._cgroups
 
     async def spawn(self, plan: SandboxPlan) -> LinuxProcess:
         """See Platform."""
+        if plan.tier is Tier.LANDLOCK:
+            return await self._spawn_in_place(plan)
         if any(isinstance(operation, Overlay) for operation in plan.mounts):
             # A layer may be mounted again only when its last mount is gone. (Documentation/filesystems/overlayfs)
             await self._settle()
@@ -81,6 +96,28 @@ class LinuxPlatform:
         self._nursery.expect(ground)
         return process
 
+    async def _spawn_in_place(self, plan: SandboxPlan) -> LinuxProcess:
+        group = self._groups().create()
+        try:
+            group.limit(plan.limits)
+            process = await launch(plan, self._launcher, group, self._bury)
+        except BaseException as error:
+            group.kill()
+            group.remove()
+            if isinstance(error, OSError):
+                raise SpawnFailed("keeper", str(error)) from error
+            raise
+        try:
+            await process.start()
+            process.report = report_in_place(process.facts, group.findings(), plan)
+            _insist(process.report.findings, plan)
+        except BaseException:
+            for each in process.sockets.values():
+                each.close()
+            await asyncio.shield(process.close())
+            raise
+        return process
+
     def _hold(self, plan: SandboxPlan, prepared: Prepared) -> tuple[Finding, ...]:
         """Put the limits in force, and refuse before anything starts when a required one is not."""
         try:
@@ -97,7 +134,7 @@ class LinuxPlatform:
     async def _launch(
         self, plan: SandboxPlan, rest: tuple[MountOp, ...], prepared: Prepared
     ) -> LinuxProcess:
-        inside, streams = _streams(feeds=plan.stdin)
+        inside, streams = make_streams(feeds=plan.stdin)
         try:
             _hand_over(inside, prepared)
             trees = await open_trees(describe(rest), prepared.user, self._launcher)
@@ -148,25 +185,6 @@ def _file_system(path: Path) -> int:
     """Give the number of the file system that `path` is on, or will be when it is made."""
     there = next(place for place in (path, *path.parents) if place.exists())
     return there.stat().st_dev
-
-
-def _streams(*, feeds: bool) -> tuple[tuple[int, int, int], dict[str, int]]:
-    """Make the three standard streams: (their ends inside, our ends by name).
-
-    Always pipes, also when ours is a terminal or a file: a descriptor of the
-    host's, once inside, can be reopened with other rights through /proc.
-    """
-    ours: dict[str, int] = {}
-    if feeds:
-        inside_in, ours["stdin"] = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(ours["stdin"], False)
-    else:
-        inside_in = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    ours["stdout"], inside_out = os.pipe2(os.O_CLOEXEC)
-    ours["stderr"], inside_err = os.pipe2(os.O_CLOEXEC)
-    for name in ("stdout", "stderr"):
-        os.set_blocking(ours[name], False)
-    return (inside_in, inside_out, inside_err), ours
 
 
 def _hand_over(inside: tuple[int, int, int], prepared: Prepared) -> None:

@@ -1,7 +1,7 @@
 """What truly stands around one sandbox: read back from the kernel, not taken from the plan."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,18 @@ _LEVELS = {
     "bare": (Support.PARTIAL, "loopback only: attempts fail, unseen"),
 }
 
+_SCOPED = 6  # the ABI that confines signals to the domain
+_NAMESPACES_MEND = "let this user make user namespaces; `cloche doctor` says what refuses them"
+_NOT_IN_PLACE = {
+    Feature.USER_NS: "it runs as the user, who may change modes, times and owners of other files",
+    Feature.MOUNT_NS: "the host's tree: names and sizes of files can be asked for, not their content",
+    Feature.PID_NS: "the host's: that a process exists can be found out by its number",
+    Feature.NET_NS: "the host's, to which no socket leads",
+    Feature.IPC_NS: "the host's; System V calls and datagram sockets are refused",
+    Feature.UTS_NS: "the host's name is seen",
+    Feature.CGROUP_NS: "the group's path on the host is seen",
+}
+
 
 def standing_report(
     facts: Mapping[str, Any], held: tuple[Finding, ...], plan: SandboxPlan
@@ -42,7 +54,12 @@ def standing_report(
     """
     status = {str(key): str(value) for key, value in facts.get("credentials", {}).items()}
     findings = [
-        *_namespaces({str(k): str(v) for k, v in facts.get("namespaces", {}).items()}),
+        *(
+            _as_shown(finding, [str(place) for place in facts.get("shared", ())])
+            for finding in _namespaces(
+                {str(k): str(v) for k, v in facts.get("namespaces", {}).items()}
+            )
+        ),
         _privileges(status),
         _capabilities(status),
         _landlock(int(facts.get("landlock", 0))),
@@ -52,6 +69,56 @@ def standing_report(
         *_always(plan),
     ]
     return EnforcementReport(tuple(findings))
+
+
+def report_in_place(
+    facts: Mapping[str, Any], limits: tuple[Finding, ...], plan: SandboxPlan
+) -> EnforcementReport:  # Any: JSON from the launcher
+    """Give the report of one program without namespaces: what is not held is said of each."""
+    status = {str(key): str(value) for key, value in facts.get("credentials", {}).items()}
+    abi = int(facts.get("landlock", 0))
+    certain = {feature: (Support.NONE, why) for feature, why in _NOT_IN_PLACE.items()}
+    certain[Feature.TREE_KILL] = (
+        Support.PARTIAL,
+        "killed one by one, by a keeper and from outside; a death of both leaves what has daemonised",
+    )
+    certain[Feature.EGRESS_FILTER] = (
+        (
+            Support.PARTIAL,
+            "TCP to the port of our proxy alone, by Landlock, on any host; no other socket",
+        )
+        if plan.network.outbound
+        else (Support.PARTIAL, "no socket can be made: attempts fail, unseen")
+    )
+    certain[Feature.OVERLAY] = (
+        Support.FULL,
+        "a copy of the project, compared when nothing of the program runs any more",
+    )
+    why = "" if abi >= _SCOPED else "; signals to the user's other processes are not held"
+    landlock = replace(_landlock(abi), why=f"ABI {abi}: reading and writing{why}")
+    known = [
+        *(
+            Finding(feature=f, support=s, why=w, mend=_NAMESPACES_MEND)
+            for f, (s, w) in certain.items()
+        ),
+        _privileges(status),
+        _capabilities_in_place(status),
+        landlock,
+        _seccomp(status),
+        *limits,
+        _identity(os.getpid()),
+        *(finding for finding in _always(plan) if finding.feature not in certain),
+    ]
+    return EnforcementReport(tuple(known))
+
+
+def _capabilities_in_place(status: Mapping[str, str]) -> Finding:
+    """Look at four sets: the bounding set is not an ordinary user's to empty, and no_new_privs shuts it."""
+    empty = all(status.get(name) == "0" * 16 for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"))
+    if not empty or status.get("NoNewPrivs") != "1":
+        return _capabilities(status)
+    why = "four sets are empty; the bounding set is the user's, and no_new_privs keeps it shut"
+    return Finding(feature=Feature.NO_CAPABILITIES, support=Support.PARTIAL, why=why)
 
 
 def held_from_outside(pid: int, group: Group) -> tuple[Finding, ...]:
@@ -97,6 +164,15 @@ def _namespaces(theirs: Mapping[str, str]) -> list[Finding]:
         why = f"{inside}, not the host's" if holds else "it is the host's own"
         findings.append(_found(feature, holds=holds, why=why))
     return findings
+
+
+def _as_shown(finding: Finding, shared: Sequence[str]) -> Finding:
+    """Lower a namespace of mounts of which something could not be made a file system of its own."""
+    if not shared or finding.feature is not Feature.MOUNT_NS or finding.support is Support.NONE:
+        return finding
+    why = f"{', '.join(shared[:5])}: the host's own files, whose use and locks are seen both ways"
+    mend = "keep the host's system off stacked overlays, as some containers have them"
+    return replace(finding, support=Support.PARTIAL, why=why, mend=mend)
 
 
 def _privileges(status: Mapping[str, str]) -> Finding:

@@ -98,6 +98,25 @@ class Streams:
                 await self._output.put(("stderr", note))
 
 
+def make_streams(*, feeds: bool) -> tuple[tuple[int, int, int], dict[str, int]]:
+    """Make the three standard streams: (their ends inside, our ends by name).
+
+    Always pipes, also when ours is a terminal or a file: a descriptor of the
+    host's, once inside, can be reopened with other rights through /proc.
+    """
+    ours: dict[str, int] = {}
+    if feeds:
+        inside_in, ours["stdin"] = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(ours["stdin"], False)
+    else:
+        inside_in = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    ours["stdout"], inside_out = os.pipe2(os.O_CLOEXEC)
+    ours["stderr"], inside_err = os.pipe2(os.O_CLOEXEC)
+    for name in ("stdout", "stderr"):
+        os.set_blocking(ours[name], False)
+    return (inside_in, inside_out, inside_err), ours
+
+
 def _settle(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)

@@ -4,6 +4,7 @@ PARTIAL by its nature: between two looks a program may go over, and memory in
 tmpfs is bounded only by the size of each tmpfs.
 """
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -41,7 +42,7 @@ class Watcher:
     def findings(self) -> tuple[Finding, ...]:
         """See Group."""
         why = "no control group: a watcher counts 4 to 50 times a second and kills"
-        few = "no control group: RLIMIT_NPROC of the sandbox's own user namespace, and the watcher"
+        few = "no control group: RLIMIT_NPROC, and the watcher"
         none = "no control group: the processor is shared fairly, not limited"
         return (
             Finding(feature=Feature.MEMORY_LIMIT, support=Support.PARTIAL, why=why, mend=_MEND),
@@ -100,7 +101,7 @@ def sample(pid: int) -> tuple[int, int, float]:
         current = pending.pop()
         try:
             fields = Path(f"/proc/{current}/stat").read_text().rpartition(")")[2].split()
-            pending += _children(current)
+            pending += children(current)
         except (OSError, ValueError):
             continue
         # proc(5): utime, stime, cutime, cstime are fields 14-17, num_threads 20, rss 24
@@ -110,7 +111,18 @@ def sample(pid: int) -> tuple[int, int, float]:
     return memory, threads, ticks / _TICKS
 
 
-def _children(pid: int) -> list[int]:
+def count_tasks(uid: int) -> int:
+    """Count the threads of all processes of a user, as RLIMIT_NPROC does. getrlimit(2)."""
+    count = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{name}").st_uid == uid:
+                    count += len(os.listdir(f"/proc/{name}/task"))
+    return count
+
+
+def children(pid: int) -> list[int]:
     """Give the children of every thread: any thread may have forked."""
     return [
         int(child)

@@ -1,0 +1,100 @@
+"""A step waits for its share of the machine, tells so, holds it while it runs, and gives it back."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from cloche.kernel.budget import Claim, Turn
+from cloche.kernel.ends import in_thread
+from cloche.kernel.errors import BudgetTaken
+from cloche.kernel.gate import ceilings
+from cloche.kernel.queue import Place
+from cloche.kernel.session import Session
+from cloche.model.event import Holder, Note, Waiting
+from cloche.model.grant import Grant
+from cloche.model.limits import size_in_words
+
+# The first in the queue asks often, those behind seldom: a hundred that wait cost next to nothing.
+_QUICKEST, _SLOWEST = 0.05, 1.0
+
+
+@asynccontextmanager
+async def admitted(grant: Grant, session: Session) -> AsyncIterator[bool]:
+    """Hold the share that `grant` may come to use until the block ends; yields whether it had to wait.
+
+    Raises BudgetTaken when the run's `wait_seconds` are over, and QueueUnavailable.
+    """
+    ceiling = ceilings(grant.step, session.context, session.policy).memory_bytes
+    if ceiling > grant.limits.memory_bytes:
+        session.emit(Note(text=_lowered(grant, ceiling)))
+    claim = Claim(
+        job=session.job,
+        step=grant.step.id,
+        project=str(session.context.project_root),
+        memory_bytes=grant.limits.memory_bytes,
+        pid=os.getpid(),
+    )
+    place = Place(session.machine.queue, claim)
+    try:
+        yield await _wait_turn(place, claim, session)
+    finally:
+        place.leave()
+
+
+def _lowered(grant: Grant, ceiling: int) -> str:
+    return (
+        f"{grant.step.title} gets {size_in_words(grant.limits.memory_bytes)} of memory, all that may "
+        f"be used at once on this machine (budget.memory), in place of {size_in_words(ceiling)}"
+    )
+
+
+async def _wait_turn(place: Place, claim: Claim, session: Session) -> bool:
+    began = time.monotonic()
+    patience = session.options.wait_seconds
+    told: Waiting | None = None
+    while True:
+        turn = await in_thread(place.ask)
+        if turn is not None and turn.admitted:
+            return told is not None
+        pause = _QUICKEST
+        if turn is not None:
+            event = _waiting(claim, turn, session.machine.queue.budget.memory_bytes)
+            if event != told:
+                session.emit(event)
+            told = event
+            waited = time.monotonic() - began
+            if patience is not None and waited >= patience:
+                raise BudgetTaken(claim.step, patience, turn.position, _holders_in_words(turn))
+            pause = min(_QUICKEST * turn.position, _SLOWEST)
+            pause = pause if patience is None else min(pause, patience - waited)
+        await asyncio.sleep(pause)
+
+
+def _waiting(claim: Claim, turn: Turn, budget_bytes: int) -> Waiting:
+    return Waiting(
+        step=claim.step,
+        position=turn.position,
+        reason=turn.reason,
+        wanted_bytes=claim.memory_bytes,
+        free_bytes=turn.free_bytes,
+        budget_bytes=budget_bytes,
+        holders=tuple(
+            Holder(
+                job=ticket.claim.job,
+                step=ticket.claim.step,
+                project=ticket.claim.project,
+                pid=ticket.claim.pid,
+                memory_bytes=ticket.claim.memory_bytes,
+            )
+            for ticket in turn.holders
+        ),
+    )
+
+
+def _holders_in_words(turn: Turn) -> tuple[str, ...]:
+    return tuple(
+        f"{each.step} of {each.project} holds {size_in_words(each.memory_bytes)} (process {each.pid})"
+        for each in (ticket.claim for ticket in turn.holders)
+    )

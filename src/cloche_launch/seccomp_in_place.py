@@ -1,0 +1,118 @@
+"""A second filter, on top of the profile's, where no namespace stands between program and host.
+
+The kernel asks both and follows the stricter answer (seccomp(2)), so this one
+says only what is refused besides.
+"""
+
+import errno
+
+from cloche_launch import bpf, profile
+from cloche_launch.numbers import TABLES
+from cloche_launch.seccomp import RET_ALLOW, RET_ERRNO
+
+TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_EPERM = RET_ERRNO | errno.EPERM
+
+
+def compile_in_place(architecture: str, *, connects: bool) -> bytes:
+    """Give the filter for a machine; with `connects` a TCP socket can be made and connected."""
+    numbers = TABLES[architecture]
+    program = bpf.Program()
+    program.load(bpf.NUMBER)
+    refused = [*profile.IN_PLACE_REFUSED, *(() if connects else ("socket", "connect"))]
+    for name in refused:
+        if name in numbers:
+            program.jump(bpf.JMP_JEQ_K, numbers[name], "no")
+    program.go("judged")
+    program.label("no")
+    program.answer(_EPERM)
+    program.label("judged")
+    for name, own in profile.IN_PLACE_OWN_ONLY.items():
+        _only_itself(program, name, numbers[name], own)
+    for name, flags in profile.FAST_OPENING.items():
+        _no_flag(program, name, numbers[name], flags)
+    for name, mode in profile.MODES_OF_MKNOD.items():
+        if name in numbers:
+            _no_device(program, name, numbers[name], mode)
+    _none_of(program, "kill", numbers["kill"], 0, (profile.EVERYBODY,))
+    _none_of(program, "fcntl", numbers["fcntl"], 1, profile.IN_PLACE_FCNTLS)
+    _none_of(program, "ioctl", numbers["ioctl"], 1, profile.IN_PLACE_IOCTLS)
+    _pairs(program, numbers["socketpair"])
+    if connects:
+        _sockets(program, numbers["socket"])
+    program.answer(RET_ALLOW)
+    return program.assemble()
+
+
+def _only_itself(program: bpf.Program, name: str, number: int, arguments: tuple[int, ...]) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
+    for index in arguments:
+        program.load(bpf.argument_low(index))
+        program.jump(bpf.JMP_JEQ_K, 0, "", f"no-{name}")
+    program.answer(RET_ALLOW)
+    _otherwise_refused(program, name)
+
+
+def _no_flag(program: bpf.Program, name: str, number: int, flags: int) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
+    program.load(bpf.argument_low(flags))
+    program.jump(bpf.JMP_JSET_K, profile.MSG_FASTOPEN, f"no-{name}")
+    program.answer(RET_ALLOW)
+    _otherwise_refused(program, name)
+
+
+def _none_of(
+    program: bpf.Program, name: str, number: int, index: int, values: "Iterable[int]"
+) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
+    program.load(bpf.argument_low(index))
+    for value in values:
+        program.jump(bpf.JMP_JEQ_K, value, f"no-{name}")
+    program.answer(RET_ALLOW)
+    _otherwise_refused(program, name)
+
+
+def _no_device(program: bpf.Program, name: str, number: int, mode: int) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
+    program.load(bpf.argument_low(mode))
+    program.mask(profile.S_IFMT)
+    for kind in (profile.S_IFCHR, profile.S_IFBLK):
+        program.jump(bpf.JMP_JEQ_K, kind, f"no-{name}")
+    program.answer(RET_ALLOW)
+    _otherwise_refused(program, name)
+
+
+def _pairs(program: bpf.Program, number: int) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", "past-socketpair")
+    program.load(bpf.argument_low(1))
+    program.mask(profile.SOCKET_TYPE_MASK)
+    for kind in profile.PAIR_TYPES:
+        program.jump(bpf.JMP_JEQ_K, kind, "yes-socketpair")
+    program.go("no-socketpair")
+    program.label("yes-socketpair")
+    program.answer(RET_ALLOW)
+    _otherwise_refused(program, "socketpair")
+
+
+def _sockets(program: bpf.Program, number: int) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", "past-socket")
+    program.load(bpf.argument_low(1))
+    program.mask(profile.SOCKET_TYPE_MASK)
+    program.jump(bpf.JMP_JEQ_K, profile.SOCK_STREAM, "", "no-socket")
+    program.load(bpf.argument_low(0))
+    program.jump(bpf.JMP_JEQ_K, profile.AF_INET, "yes-socket")
+    program.jump(bpf.JMP_JEQ_K, profile.AF_INET6, "yes-socket", "no-socket")
+    program.label("yes-socket")
+    program.answer(RET_ALLOW)
+    _otherwise_refused(program, "socket")
+
+
+def _otherwise_refused(program: bpf.Program, name: str) -> None:
+    """End a rule: what jumped here is refused, and what the rule is not about goes on with its number."""
+    program.label(f"no-{name}")
+    program.answer(_EPERM)
+    program.label(f"past-{name}")
+    program.load(bpf.NUMBER)

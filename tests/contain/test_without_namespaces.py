@@ -1,0 +1,289 @@
+"""The landlock tier: what it holds, that what it does not hold is said, and that nobody gets it unasked."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = ROOT / "src/cloche/policy/default.yaml"
+STATED = {  # docs/tiers.md, "What it does not hold"
+    "ask-the-size-of-a-secret",
+    "change-the-rights-of-the-users-files",
+    "hold-up-who-locks-a-file-of-the-system",
+    "learn-the-hosts-name",
+    "leave-an-orphan-behind",
+}
+Cloche = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def has_landlock() -> bool:
+    from cloche_launch.landlock import abi  # noqa: PLC0415 - of this check alone
+
+    return abi() >= 4
+
+
+pytestmark = pytest.mark.skipif(
+    not has_landlock(), reason="needs Landlock of ABI 4 (Linux 6.7) or newer, switched on"
+)
+
+
+@pytest.fixture
+def ordinary() -> tuple[str, ...]:
+    """What goes before a command so that an ordinary user runs it."""
+    if os.geteuid() != 0:
+        return ()
+    for place in (Path(sys.executable), Path(os.path.realpath(sys.executable)), ROOT):
+        if any(not parent.stat().st_mode & 0o001 for parent in place.parents):
+            pytest.skip(
+                "the landlock tier of an ordinary user: none may enter where this clone lies"
+            )
+    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@pytest.fixture
+def place(ordinary: tuple[str, ...]) -> Iterator[Path]:
+    """A directory of that user's own with a home, a project, and a policy that accepts the tier."""
+    with tempfile.TemporaryDirectory(prefix="cloche-tier-", ignore_cleanup_errors=True) as name:
+        top = Path(name)
+        (top / "home").mkdir()
+        (top / "project").mkdir()
+        text = DEFAULT.read_text()
+        assert "tier: namespaces" in text
+        (top / "policy.yaml").write_text(text.replace("tier: namespaces", "tier: landlock"))
+        if ordinary:
+            for each in (top, *top.iterdir()):
+                os.chown(each, 65534, 65534)
+        yield top
+
+
+@pytest.fixture
+def cloche(place: Path, ordinary: tuple[str, ...]) -> Cloche:
+    """Run a command of Cloche where user namespaces are refused."""
+
+    def run(*words: str, accepts: bool = True, of: tuple[str, ...] | None = None) -> Any:
+        policy = ("--policy", str(place / "policy.yaml")) if accepts else ()
+        return subprocess.run(
+            [*(ordinary if of is None else of), *_command(words[0]), *policy, *words[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+            cwd="/",
+            env=_environment(place),
+        )
+
+    return run
+
+
+def _command(verb: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "cloche", verb, "--json"]
+
+
+def _environment(place: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(place / "home"),
+        "PYTHONPATH": os.environ.get("CLOCHE_TEST_SOURCE", ""),
+        "CLOCHE_TEST_FEATURES": "user-namespace=none",
+        # The bait's place must not be one that a plan's words are rewritten to: /tmp means its own.
+        "TMPDIR": "/var/tmp",
+    }
+
+
+def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.stdout, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def printed(done: subprocess.CompletedProcess[str]) -> str:
+    return "".join(e["data"] for e in events(done) if e["type"] == "output")
+
+
+def run_in(place: Path, cloche: Cloche, *argv: str, **options: Any) -> Any:
+    return cloche("run", "--project", str(place / "project"), "--", *argv, **options)
+
+
+def test_nobody_gets_it_unasked(place: Path, cloche: Cloche) -> None:
+    refused = run_in(place, cloche, "true", accepts=False)
+    assert refused.returncode == 80
+    assert "user-namespace is required" in events(refused)[-1]["message"]
+    doctor = cloche("doctor", accepts=False)
+    assert doctor.returncode == 80
+    assert {row[0]: row[1] for row in events(doctor)[0]["landlock_tier"]}["landlock"] == "full"
+    assert cloche("doctor").returncode == 0
+
+
+def test_root_is_refused(place: Path, cloche: Cloche) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be refused")
+    refused = run_in(place, cloche, "true", of=())
+    assert refused.returncode == 80
+    assert "start Cloche as an ordinary user" in events(refused)[-1]["message"]
+
+
+def test_each_barrier_that_does_not_stand_is_reported(place: Path, cloche: Cloche) -> None:
+    done = run_in(place, cloche, "true")
+    confined = next(e for e in events(done) if e["type"] == "confined")
+    support = {row[0]: row[1] for row in confined["barriers"]}
+    for name in ("user", "mount", "pid", "network", "ipc", "uts", "cgroup"):
+        assert support[f"{name}-namespace"] == "none"
+    assert support["landlock"] in ("full", "partial")
+    assert (support["seccomp"], support["transaction-overlay"]) == ("full", "full")
+    assert (support["tree-kill"], support["egress-filter"]) == ("partial", "partial")
+
+
+@pytest.mark.slow
+def test_only_what_is_stated_gets_out(cloche: Cloche) -> None:
+    found = [line for line in events(cloche("redteam")) if line["type"] == "verdict"]
+    assert len(found) > 300
+    assert {each["attack"] for each in found if each["verdict"] == "escaped"} == STATED
+    stated = (ROOT / "docs/tiers.md").read_text()
+    assert all(f"`{name}`" in stated for name in STATED)
+
+
+def test_effects_are_one_change(place: Path, cloche: Cloche) -> None:
+    project = place / "project"
+    (project / "old").write_text("old\n")
+    (project / "tree").mkdir()
+    (project / "tree/kept").write_text("kept\n")
+    for each in (project / "old", project / "tree", project / "tree/kept"):
+        os.chown(each, *((65534, 65534) if os.geteuid() == 0 else (-1, -1)))
+    failed = run_in(place, cloche, "sh", "-c", "rm old; echo new > new; exit 3")
+    assert failed.returncode == 3
+    assert sorted(p.name for p in project.iterdir()) == ["old", "tree"]
+    done = run_in(place, cloche, "sh", "-c", "rm old; echo new > new; mv tree moved; pwd >&2")
+    assert done.returncode == 0, done.stdout
+    assert sorted(str(p.relative_to(project)) for p in project.rglob("*")) == [
+        "moved",
+        "moved/kept",
+        "new",
+    ]
+
+
+def test_what_the_policy_hides_is_not_there(place: Path, cloche: Cloche) -> None:
+    (place / "project/.env").write_text("TOKEN=canary\n")
+    (place / "project/.env").chmod(0o644)
+    done = run_in(place, cloche, "sh", "-c", f"cat .env; cat {place}/project/.env; echo end")
+    assert printed(done).count("canary") == 0
+    assert printed(done).endswith("end\n")
+    assert (place / "project/.env").read_text() == "TOKEN=canary\n"
+
+
+def test_nothing_outlives_the_step(place: Path, cloche: Cloche) -> None:
+    mark = f"86{os.getpid()}"
+    daemon = f"setsid sleep {mark} >/dev/null 2>&1"
+    script = (
+        f"for n in 1 2 3; do setsid sh -c '{daemon} & {daemon}' >/dev/null 2>&1 & done; sleep 0.3"
+    )
+    done = run_in(place, cloche, "sh", "-c", script)
+    assert done.returncode == 0, done.stdout
+    assert not _sleeping(mark)
+
+
+def test_nothing_outlives_the_kernel(place: Path, ordinary: tuple[str, ...]) -> None:
+    mark = f"87{os.getpid()}"
+    words = ["--project", str(place / "project"), "--policy", str(place / "policy.yaml")]
+    script = f"(setsid sleep {mark} &) ; sleep {mark}"
+    kernel = subprocess.Popen(
+        [*ordinary, *_command("run"), *words, "--", "sh", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=_environment(place),
+    )
+    try:
+        _wait_for(lambda: len(_sleeping(mark)) == 2)
+    finally:
+        kernel.kill()
+        kernel.wait()
+    _wait_for(lambda: not _sleeping(mark))
+
+
+def test_nothing_is_left_of_a_run_and_of_one_that_was_killed(
+    place: Path, cloche: Cloche, ordinary: tuple[str, ...]
+) -> None:
+    deep = "cd $TMPDIR; for n in $(seq 1200); do mkdir d && cd d; done; chmod 0 $HOME"
+    words = ["--project", str(place / "project"), "--policy", str(place / "policy.yaml")]
+    kernel = subprocess.Popen(
+        [*ordinary, *_command("run"), *words, "--", "sh", "-c", f"{deep}; echo made; sleep 60"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=_environment(place),
+    )
+    assert kernel.stdout is not None
+    with kernel.stdout as said:
+        assert any('"made' in line for line in said)
+        kernel.kill()
+        kernel.wait()
+    mine = f"-{kernel.pid}-"
+    assert [each for each in _temporary() if mine in each]
+    done = run_in(place, cloche, "sh", "-c", deep)
+    assert done.returncode == 0, done.stdout
+    _wait_for(lambda: not [each for each in _temporary() if mine in each])
+    owned = {each for each in _temporary() if Path("/var/tmp", each).stat().st_uid == _uid()}
+    assert not owned
+
+
+def test_memory_beyond_the_limit_ends_the_step(place: Path, cloche: Cloche) -> None:
+    eat = "b = []\nwhile True: b.append(bytearray(1 << 20))"
+    done = cloche(
+        *("run", "--project", str(place / "project"), "--memory", "200M"),
+        *("--", "/usr/bin/python3", "-c", eat),
+    )
+    assert done.returncode == 114, done.stdout
+    assert "memory_bytes" in events(done)[-1]["message"]
+
+
+def test_what_takes_a_network_of_its_own_is_refused(place: Path, cloche: Cloche) -> None:
+    done = cloche(
+        *("run", "--project", str(place / "project"), "--network", "www.example.org"),
+        *("--", "true"),
+    )
+    assert done.returncode == 80
+    assert "cannot hold project code to named hosts" in events(done)[-1]["message"]
+
+
+def test_a_template_is_shipped(place: Path, cloche: Cloche) -> None:
+    app = place / "app"
+    if shutil.which("node") is None:
+        pytest.skip("needs a Node that an ordinary user may run")
+    assert cloche("scaffold", "static", str(app)).returncode == 0
+    done = cloche("ship", str(app))
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (app / "artifacts/app-0.1.0.cloche.tar").is_file()
+
+
+def _temporary() -> list[str]:
+    return [each for each in os.listdir("/var/tmp") if each.startswith("cloche.")]
+
+
+def _uid() -> int:
+    return os.geteuid() or 65534
+
+
+def _sleeping(mark: str) -> list[str]:
+    found = []
+    for each in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            command = Path(f"/proc/{each}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if command == b"sleep\0" + mark.encode() + b"\0":
+            found.append(each)
+    return found
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.05)
