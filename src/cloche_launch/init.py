@@ -62,10 +62,14 @@ def _live(
     if plan is None:
         return 125  # the host changed its mind, or is gone
     for line in payload.lines(exec_read):
+        if line["kind"] == "spawned":
+            child = line["pid"]
+            break  # whoever wrote this has ended, and the program must not speak for it
         tell(channel, line)
         if line["kind"] == "failed":
             os.waitpid(child, 0)
             return 125
+    os.close(exec_read)
     tell(channel, {"kind": "started", "shared": root.shared})
     return supervise(plan, channel, child, end_the_rest)
 
