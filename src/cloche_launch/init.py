@@ -6,6 +6,7 @@ import socket
 
 from cloche_launch import abi, calls, message, mounts, network, payload, privileges
 from cloche_launch.plan import Ground, LaunchPlan, PlanRefused, decode
+from cloche_launch.rehearsal import rehearse
 from cloche_launch.sources import Sources
 from cloche_launch.supervise import end_the_rest, supervise, tell
 
@@ -58,6 +59,7 @@ def _live(
     theirs.close()
     os.close(exec_write)
     os.close(top)
+    rehearse()
     plan = _finish(root, channel, orders)
     if plan is None:
         return 125  # the host changed its mind, or is gone
@@ -65,12 +67,12 @@ def _live(
         if line["kind"] == "spawned":
             child = line["pid"]
             break  # whoever wrote this has ended, and the program must not speak for it
-        tell(channel, line)
+        tell(channel, line | {"shared": root.shared})
         if line["kind"] == "failed":
             os.waitpid(child, 0)
             return 125
     os.close(exec_read)
-    tell(channel, {"kind": "started", "shared": root.shared})
+    tell(channel, {"kind": "started"})
     return supervise(plan, channel, child, end_the_rest)
 
 

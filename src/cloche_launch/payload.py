@@ -8,6 +8,7 @@ import socket
 
 from cloche_launch import calls, landlock, message, privileges, seccomp
 from cloche_launch.plan import LaunchPlan, PlanRefused, decode
+from cloche_launch.rehearsal import rehearse
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
         confine(seccomp_program)
         ruleset = landlock.Ruleset(root)
         facts = standing()  # nothing of it can be had back: what comes now only adds
+        rehearse()
         document, *stdio = _await(orders, "launch")
         plan = decode(document)
         what = plan.argv[0]
@@ -56,6 +58,8 @@ def confine(seccomp_program: bytes) -> None:
     """Put up the inner barriers that no plan changes. Order is load-bearing: docs/threat-model.md."""
     calls.join_new_session_keyring()  # (13)
     os.umask(0o022)
+    for ignored in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)  # ignored by Python, and an exec would keep that
     privileges.leave_no_cores()  # (10)
     privileges.drop_capabilities()  # (9)
     privileges.no_new_privileges()  # (8)
@@ -69,12 +73,6 @@ def _become(program: str, plan: LaunchPlan, environment: dict[bytes, bytes], rep
     1 ms on some machines. A child that shares it until the exec (vfork(2)) has
     every barrier of its parent, and the parent then ends beside the program.
     """
-    for ignored in (
-        signal.SIGINT,
-        signal.SIGPIPE,
-        signal.SIGXFSZ,
-    ):  # Python's own; an exec keeps them
-        signal.signal(ignored, signal.SIG_DFL)
     if plan.processes < _LEAST_FOR_TWO:
         os.setsid()
         os.execve(program, plan.argv, environment)

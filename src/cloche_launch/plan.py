@@ -133,6 +133,13 @@ def decode_in_place(descriptor: int) -> InPlace:
     return plan
 
 
+def specimen() -> bytes:
+    """Give a plan that says nothing and can be read."""
+    return json.dumps(
+        {name: kind() for name, kind in _PLAN.items()} | {"version": VERSION}
+    ).encode()
+
+
 def _fields(descriptor: int, types: dict[str, type]) -> "dict[str, Any]":
     try:
         fields = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))

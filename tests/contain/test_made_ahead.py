@@ -13,6 +13,7 @@ from tests.contain.jail import plan
 from cloche.platforms.linux.launcher import Launcher
 from cloche.platforms.linux.spawn import LinuxPlatform
 from cloche.sandbox.codec import encode_ground
+from cloche.sandbox.features import Feature, Finding
 from cloche.sandbox.ground import Ground
 
 
@@ -42,6 +43,32 @@ def test_a_sandbox_killed_while_it_waited_is_replaced(tmp_path: Path) -> None:
             await platform.close()
 
     assert asyncio.run(whole()) == (0, 0)
+
+
+def test_limits_put_in_force_ahead_give_way_to_those_of_the_plan(tmp_path: Path) -> None:
+    async def held(platform: LinuxPlatform, number: int, mib: int) -> list[Finding]:
+        request = {"argv": ["true"], "observed": False, "limits": {"memory_bytes": mib << 20}}
+        process = await platform.spawn(plan(tmp_path / str(number), request))
+        await process.wait_exited()
+        await process.close()
+        task = platform._nursery._task
+        assert task is not None
+        await task
+        return [f for f in process.report.findings if f.feature is Feature.MEMORY_LIMIT]
+
+    async def whole() -> list[list[Finding]]:
+        platform = LinuxPlatform()
+        try:
+            # The same, then more, then less, then more than any before.
+            return [await held(platform, *each) for each in enumerate((256, 256, 512, 128, 900))]
+        finally:
+            await platform.close()
+
+    found = asyncio.run(whole())
+    assert len({each[0].support for each in found}) == 1
+    if "read back" in found[0][0].why:
+        limits = [int(each[0].why.split(" = ")[1].split(",")[0]) >> 20 for each in found]
+        assert limits == [256, 256, 512, 128, 900]
 
 
 def test_two_kernels_in_one_process_do_not_meet(tmp_path: Path) -> None:

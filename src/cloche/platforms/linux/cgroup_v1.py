@@ -79,6 +79,9 @@ class GroupV1:
         """See Group."""
         self._limits = limits
         memory, cpu = self._paths["memory"], self._paths["cpu"]
+        # Never below the limit of memory alone: in the way when that is raised.
+        with contextlib.suppress(OSError):
+            write_value(memory / "memory.memsw.limit_in_bytes", -1)
         write_value(memory / "memory.limit_in_bytes", limits.memory_bytes)
         # Memory and swap together, so that swapping is no way around; absent without swap accounting.
         with contextlib.suppress(OSError):
