@@ -2,12 +2,19 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 
-from benchmarks import build, commit, spawn
-from benchmarks.measure import Row, machine
+from benchmarks import alive, build, commit, left, spawn
+from benchmarks.measure import Figure, Row, machine
 from cloche import ClocheError
 
-_SUITES = {"spawn": spawn.rows, "build": build.rows, "commit": commit.rows}
+_SUITES: dict[str, Callable[[], Awaitable[Sequence[Row | Figure]]]] = {
+    "spawn": spawn.rows,
+    "alive": alive.rows,
+    "left": left.rows,
+    "build": build.rows,
+    "commit": commit.rows,
+}
 
 
 async def main(names: list[str]) -> None:
@@ -21,7 +28,12 @@ async def main(names: list[str]) -> None:
             _show(row)
 
 
-def _show(row: Row) -> None:
+def _show(row: Row | Figure) -> None:
+    if isinstance(row, Figure):
+        verdict = "held" if row.holds else "MISSED"
+        promised = f"  {row.target} {verdict}" if row.target else ""
+        print(f"{row.name:50} {row.found}{promised}", flush=True)
+        return
     if row.missing:
         print(f"{row.name:50} {row.peer_name:8} not measured: {row.missing}", flush=True)
         return

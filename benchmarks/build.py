@@ -41,4 +41,4 @@ async def rows(turns: int = 7) -> list[Row]:
                 if await process.wait() != 0:
                     raise RuntimeError("the bare build failed")
 
-            return await compare(_NAME, ours, {"bare": peer}, turns=turns, target=1.10)
+            return await compare(_NAME, ours, {"bare": peer}, turns=turns, targets={"bare": 1.10})

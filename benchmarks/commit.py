@@ -42,14 +42,14 @@ async def rows(turns: int = 5) -> list[Row]:
             await asyncio.to_thread(os.sync)
 
         found = []
-        cases = (
-            ("begin + commit of 1 file in 20,000", _one, 0.01),
-            ("begin + commit of 2,000 changed files in 20,000", _two_thousand, None),
+        cases: tuple[tuple[str, Change, dict[str, float]], ...] = (
+            ("begin + commit of 1 file in 20,000", _one, {"cp -a": 0.01}),
+            ("begin + commit of 2,000 changed files in 20,000", _two_thousand, {}),
         )
-        for name, change, target in cases:
+        for name, change, targets in cases:
             ours = _transact(project, state, change)
             found += await compare(
-                name, ours, {"cp -a": cp}, turns=turns, target=target, reset=remove
+                name, ours, {"cp -a": cp}, turns=turns, targets=targets, reset=remove
             )
         return found
 

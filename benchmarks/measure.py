@@ -7,8 +7,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 Action = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One line that is no comparison of times: what was found, and what we promise of it."""
+
+    name: str
+    found: str
+    target: str = ""
+    holds: bool = True
+    """Whether the target is met."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +47,13 @@ async def compare(
     peers: Mapping[str, Action],
     *,
     turns: int,
-    target: float | None = None,
+    targets: Mapping[str, float] = MappingProxyType({}),
     reset: Action | None = None,
 ) -> list[Row]:
-    """Time each action `turns` times, alternating; one row a peer. The first turn only warms."""
+    """Time each action `turns` times, alternating; one row a peer. The first turn only warms.
+
+    `targets` gives by a peer's name what the ratio is to be at most.
+    """
     times: dict[str, list[float]] = {"": [], **{peer: [] for peer in peers}}
     for _ in range(turns + 1):
         for key, action in {"": ours, **peers}.items():
@@ -48,7 +63,7 @@ async def compare(
             if reset is not None:
                 await reset()
     mine = times.pop("")[1:]
-    return [_row(name, mine, peer, found[1:], target) for peer, found in times.items()]
+    return [_row(name, mine, peer, found[1:], targets.get(peer)) for peer, found in times.items()]
 
 
 def _row(name: str, mine: list[float], peer: str, found: list[float], target: float | None) -> Row:

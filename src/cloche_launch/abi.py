@@ -9,6 +9,7 @@ CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWPID = 0x2000_0000
 CLONE_NEWNET = 0x4000_0000
 CLONE_PIDFD = 0x0000_1000
+CLONE_INTO_CGROUP = 0x2_0000_0000
 
 # asm-generic/unistd.h: the same on x86_64 and aarch64 from number 424 on
 SYS_open_tree = 428

@@ -35,13 +35,18 @@ def _check(result: int, call: str, what: str = "") -> int:
     return result
 
 
-def clone3(flags: int) -> tuple[int, int]:
-    """Make a child with new namespaces; 0 in the child, (pid, pidfd) in the parent. clone(2), Linux 5.3."""
+def clone3(flags: int, group: int | None = None) -> tuple[int, int]:
+    """Make a child with new namespaces; 0 in the child, (pid, pidfd) in the parent. clone(2), Linux 5.3.
+
+    `group` is a descriptor of the version 2 control group that it is made in (Linux 5.7).
+    """
     pidfd = ctypes.c_int(-1)
-    # struct clone_args, linux/sched.h: flags, pidfd, child_tid, parent_tid, exit_signal, ...
-    fields = (flags | abi.CLONE_PIDFD, ctypes.addressof(pidfd), 0, 0, 17, 0, 0, 0)
-    arguments = ctypes.create_string_buffer(struct.pack("=8Q", *fields), 64)
-    pid = _check(_syscall(abi.SYS_clone3, arguments, ctypes.c_size_t(64)), "clone3")
+    flags |= abi.CLONE_PIDFD if group is None else abi.CLONE_PIDFD | abi.CLONE_INTO_CGROUP
+    # struct clone_args, linux/sched.h: flags, pidfd, child_tid, parent_tid, exit_signal, stack and its
+    # size, tls, set_tid and its size, cgroup
+    fields = (flags, ctypes.addressof(pidfd), 0, 0, 17, 0, 0, 0, 0, 0, group or 0)
+    arguments = ctypes.create_string_buffer(struct.pack("=11Q", *fields), 88)
+    pid = _check(_syscall(abi.SYS_clone3, arguments, ctypes.c_size_t(88)), "clone3")
     return pid, pidfd.value
 
 

@@ -58,6 +58,7 @@ def _live(
         tell(channel, line)
         if line["kind"] == "failed":
             return 125
+    os.close(report_read)
     tell(channel, {"kind": "started"})
     return supervise(plan, channel, child, end_descendants)
 

@@ -17,13 +17,14 @@ class PlanRefused(ValueError):
 class Ground:
     """What can stand before the program is known: attributes are the document's keys."""
 
+    group: str
     host_gid: int
     host_uid: int
     inside_gid: int
     inside_uid: int
     mounts: "list[dict[str, Any]]"
     observed: bool
-    procs_files: list[str]
+    tasks_files: list[str]
 
 
 class LaunchPlan:
@@ -60,13 +61,14 @@ class InPlace:
 
 
 _GROUND = {
+    "group": str,
     "host_gid": int,
     "host_uid": int,
     "inside_gid": int,
     "inside_uid": int,
     "mounts": list,
     "observed": bool,
-    "procs_files": list,
+    "tasks_files": list,
 }
 _PLAN = {
     "argv": list,
@@ -129,6 +131,13 @@ def decode_in_place(descriptor: int) -> InPlace:
     for name, value in _fields(descriptor, _IN_PLACE).items():
         setattr(plan, name, value)
     return plan
+
+
+def specimen() -> bytes:
+    """Give a plan that says nothing and can be read."""
+    return json.dumps(
+        {name: kind() for name, kind in _PLAN.items()} | {"version": VERSION}
+    ).encode()
 
 
 def _fields(descriptor: int, types: dict[str, type]) -> "dict[str, Any]":

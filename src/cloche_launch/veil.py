@@ -51,8 +51,12 @@ def mount_points() -> list[str]:
     """Give where something is mounted, parents first. proc_pid_mountinfo(5), the 5th field."""
     with open("/proc/self/mountinfo", "rb") as file:
         fields = [line.split(b" ", 5)[4] for line in file]
-    # Blanks and backslashes are written as octal numbers.
-    return [os.fsdecode(f.decode("unicode_escape").encode("latin-1")) for f in fields]
+    return [os.fsdecode(_plain(field) if b"\\" in field else field) for field in fields]
+
+
+def _plain(field: bytes) -> bytes:
+    """Undo the octal numbers that blanks and backslashes are written as."""
+    return field.decode("unicode_escape").encode("latin-1")
 
 
 def below(points: list[str], source: str) -> list[str]:

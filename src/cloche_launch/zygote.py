@@ -97,22 +97,24 @@ class Zygote:
     def _prepare(self, document: int, channel: int) -> tuple[int, int]:
         """Make a sandbox up to where its program must be known; (pid of its init, pidfd)."""
         ground = decode_ground(document)
-        sources = self._sources(ground)
-        gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
-        try:
-            pid, pidfd = calls.clone3(_NAMESPACES)
+        with contextlib.ExitStack() as opened:
+            sources = self._sources(ground)
+            if sources is not None:
+                opened.callback(sources.close)
+            # With our rights: who writes to a group's file is judged by who opened it.
+            tasks = [_open(path, os.O_WRONLY, opened) for path in ground.tasks_files]
+            group = _open(ground.group, os.O_RDONLY, opened) if ground.group else None
+            gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
+            opened.callback(os.close, gate_read)
+            opened.callback(os.close, gate_write)
+            pid, pidfd = calls.clone3(_NAMESPACES, group)
             if pid == 0:
                 os.close(gate_write)
-                self._be_init(ground, channel, sources, gate_read)
+                self._be_init(ground, channel, sources, tasks, gate_read)
             self._children[pidfd] = pid
             self._poll.register(pidfd, select.POLLIN)
             self._admit(ground, pid, pidfd)
             os.write(gate_write, b"\n")
-        finally:
-            os.close(gate_read)
-            os.close(gate_write)
-            if sources is not None:
-                sources.close()
         return pid, pidfd
 
     def _keep(self, document: int, channel: int, *streams: int) -> tuple[int, int]:
@@ -138,24 +140,27 @@ class Zygote:
         return Sources(ground.mounts, Mapper(self._namespaces, ground.host_uid, ground.host_gid))
 
     def _be_init(
-        self, ground: Ground, channel: int, sources: "Sources | None", gate_read: int
+        self,
+        ground: Ground,
+        channel: int,
+        sources: "Sources | None",
+        tasks: list[int],
+        gate_read: int,
     ) -> None:
         # Without the word the parent failed or died: the barriers are not complete.
         if not os.read(gate_read, 1):
             os._exit(125)
         os.close(gate_read)
         self._host.close()
-        init.run(ground, socket.socket(fileno=os.dup(channel)), sources, self._seccomp)
+        init.run(ground, socket.socket(fileno=os.dup(channel)), sources, tasks, self._seccomp)
 
     def _admit(self, ground: Ground, pid: int, pidfd: int) -> None:
-        """Write the maps and put init into its control groups, before it does anything."""
+        """Write the maps, before init does anything."""
         try:
             write_map(pid, "uid_map", ground.inside_uid, ground.host_uid)
             if not self._is_root:
                 _write(f"/proc/{pid}/setgroups", b"deny")
             write_map(pid, "gid_map", ground.inside_gid, ground.host_gid)
-            for path in ground.procs_files:
-                _write(path, str(pid).encode())
         except OSError:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             raise
@@ -173,6 +178,12 @@ class Zygote:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+
+
+def _open(path: str, how: int, opened: contextlib.ExitStack) -> int:
+    descriptor = os.open(path, how | os.O_CLOEXEC)
+    opened.callback(os.close, descriptor)
+    return descriptor
 
 
 def _write(path: str, content: bytes) -> None:

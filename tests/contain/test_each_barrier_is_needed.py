@@ -110,7 +110,7 @@ MUTANTS = (
     ),
     Mutant(
         "13-new-session",
-        ((f"{LAUNCH}/payload.py", "os.setsid()", "pass"),),
+        ((f"{LAUNCH}/payload.py", ", setsid=True)", ")"),),
         f"{ALONE}::test_leads_its_own_session",
     ),
     Mutant(
@@ -127,8 +127,8 @@ MUTANTS = (
             ("cloche/platforms/linux/launcher.py", "env={},", "env=None,"),
             (
                 f"{LAUNCH}/payload.py",
-                "plan.argv, environment)",
-                "plan.argv, dict(os.environb) | environment)",
+                "plan.argv, environment, setsid",
+                "plan.argv, dict(os.environb) | environment, setsid",
             ),
         ),
         f"{REACH}::test_has_only_the_plans_environment",

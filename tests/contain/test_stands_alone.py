@@ -81,6 +81,16 @@ def test_leads_its_own_session(python: Run) -> None:
     assert python("import os; print(os.getsid(0) == os.getpid())").stdout == "True\n"
 
 
+def test_signals_are_as_a_program_expects_them(sandbox: Run) -> None:
+    """Python ignores some, and an exec would keep it: `yes | head` then ends with an error."""
+    for processes in (64, 2):
+        done = sandbox("/bin/cat", "/proc/self/status", limits={"processes": processes})
+        assert done.status == 0, done.stderr
+        lines = dict(line.split(":\t", 1) for line in done.stdout.splitlines() if ":\t" in line)
+        ignored = int(lines["SigIgn"], 16) & 0x7FFF_FFFF  # 32 and 33 are the C library's own
+        assert (ignored, int(lines["SigBlk"], 16)) == (0, 0)
+
+
 def test_a_descriptor_left_inheritable_is_closed() -> None:
     """Close-on-exec holds too; this is the second lock on that door."""
     program = (

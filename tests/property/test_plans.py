@@ -109,7 +109,7 @@ def test_what_is_written_is_what_is_read(plan: SandboxPlan) -> None:
 
 @given(st.builds(Ground, mounts=MOUNTS, observed=st.booleans()), SIZES, SIZES)
 def test_a_ground_is_read_as_it_was_written(ground: Ground, uid: int, gid: int) -> None:
-    content = encode_ground(ground, host_uid=uid, host_gid=gid, procs_files=("/x",))
+    content = encode_ground(ground, host_uid=uid, host_gid=gid, group="/y", tasks_files=("/x",))
     descriptor = in_file(content)
     try:
         got = decode_ground(descriptor)

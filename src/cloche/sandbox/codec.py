@@ -24,18 +24,19 @@ VERSION = 3
 
 
 def encode_ground(
-    ground: Ground, *, host_uid: int, host_gid: int, procs_files: tuple[str, ...]
+    ground: Ground, *, host_uid: int, host_gid: int, group: str, tasks_files: tuple[str, ...]
 ) -> bytes:
     """Give the document of a sandbox's ground, with what only the platform knows."""
     return _document(
         {
+            "group": group,
             "host_gid": host_gid,
             "host_uid": host_uid,
             "inside_gid": INSIDE_GID,
             "inside_uid": INSIDE_UID,
             "mounts": describe(ground.mounts),
             "observed": ground.observed,
-            "procs_files": list(procs_files),
+            "tasks_files": list(tasks_files),
         }
     )
 

@@ -18,7 +18,8 @@ from cloche.platforms.linux.watcher import Watcher
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
 
-_NAME = re.compile(r"cloche\.(?P<namespace>\d+)-(?P<pid>\d+)-(?P<start>\d+)-\d+")
+_HOMES = count()  # of this process, which may have several kernels
+_NAME = re.compile(r"cloche\.(?P<namespace>\d+)-(?P<pid>\d+)-(?P<start>\d+)-\d+-\d+")
 _MEND = (
     "start it with systemd-run --user --scope --property=Delegate=yes, or as root, so that limits "
     "are the kernel's own"
@@ -28,7 +29,10 @@ _MEND = (
 class Group(Protocol):
     """What holds a sandbox's memory, processor and number of processes."""
 
-    procs_files: tuple[str, ...]
+    directory: str
+    """Of version 2: the group that init is made in; "" elsewhere."""
+    tasks_files: tuple[str, ...]
+    """Of version 1: where init itself writes that it belongs here; none elsewhere."""
     poll_seconds: float
     """How long to wait between two calls of `exceeded`."""
     counted_by: str
@@ -86,9 +90,9 @@ class Owner:
             return None
         return cls(namespace=found["namespace"], pid=int(found["pid"]), start=found["start"])
 
-    def label(self, number: int) -> str:
-        """Name this owner's group `number`."""
-        return f"cloche.{self.namespace}-{self.pid}-{self.start}-{number}"
+    def label(self, home: int, number: int) -> str:
+        """Name group `number` of this owner's `home`."""
+        return f"cloche.{self.namespace}-{self.pid}-{self.start}-{home}-{number}"
 
     def is_dead(self, now: "Owner") -> bool:
         """Compare with what `read` finds at the same pid `now`.
@@ -105,12 +109,13 @@ class CgroupHome:
     def __init__(self, kind: str, roots: dict[str, Path]) -> None:
         self.kind = kind
         self._roots = roots
-        self._numbers = count()
         self._owner = Owner.read(os.getpid())
+        self._number = next(_HOMES)
+        self._numbers = count()
 
     def create(self) -> Group:
         """Make a group without limits yet, or a watcher where there can be none."""
-        label = self._owner.label(next(self._numbers))
+        label = self._owner.label(self._number, next(self._numbers))
         if self.kind == "v1":
             return cgroup_v1.GroupV1(self._roots, label)
         if self.kind == "v2":
@@ -140,18 +145,18 @@ class CgroupHome:
 
     def remove_stale(self) -> int:
         """Remove the groups of kernels that are dead, with what is in them; give how many."""
-        return self._remove(lambda owner: owner.is_dead(Owner.read(owner.pid)))
+        return self._remove(_is_stale)
 
     def close(self) -> None:
         """Remove what this kernel still has, should a sandbox have failed to."""
-        self._remove(lambda owner: owner == self._owner)
+        prefix = self._owner.label(self._number, 0)[:-1]
+        self._remove(lambda name: name.startswith(prefix))
 
-    def _remove(self, chosen: Callable[[Owner], bool]) -> int:
+    def _remove(self, chosen: Callable[[str], bool]) -> int:
         removed = 0
         for root in self._roots.values():
             for path in root.iterdir():
-                owner = Owner.find_in(path.name)
-                if owner is not None and chosen(owner):
+                if chosen(path.name):
                     kill_all(path)
                     remove_directory(path)
                     removed += 1
@@ -178,6 +183,11 @@ def open_cgroups() -> CgroupHome:
         home.remove_stale()
         return home
     return CgroupHome("none", {})
+
+
+def _is_stale(name: str) -> bool:
+    owner = Owner.find_in(name)
+    return owner is not None and owner.is_dead(Owner.read(owner.pid))
 
 
 def _start_time(pid: int) -> str:

@@ -32,12 +32,18 @@ def read_number(path: Path) -> int | None:
 
 def counter(path: Path, name: str) -> int:
     """Give one counter of a file of "name value" lines; 0 when it is not there."""
-    with contextlib.suppress(OSError):
-        for line in path.read_text().splitlines():
-            key, _, value = line.partition(" ")
-            if key == name:
-                return int(value)
-    return 0
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        lines = os.read(descriptor, 4096).decode("ascii", "replace").splitlines()
+    except OSError:
+        return 0
+    finally:
+        os.close(descriptor)
+    pairs = (line.partition(" ") for line in lines)
+    return next((int(value) for key, _, value in pairs if key == name), 0)
 
 
 def kill_members(path: Path) -> int:

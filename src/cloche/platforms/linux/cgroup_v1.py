@@ -63,6 +63,7 @@ class GroupV1:
 
     poll_seconds = 0.25
     counted_by = "as the control group counted"
+    directory = ""
 
     def __init__(self, roots: dict[str, Path], name: str) -> None:
         self._paths = {controller: root / name for controller, root in roots.items()}
@@ -72,12 +73,15 @@ class GroupV1:
         with contextlib.suppress(OSError):  # gone in newer kernels: always on
             write_value(self._paths["memory"] / "memory.use_hierarchy", 1)
         write_value(self._paths["cpu"] / "cpu.cfs_period_us", _PERIOD)
-        self.procs_files = tuple(str(path / "cgroup.procs") for path in self._paths.values())
+        self.tasks_files = tuple(str(path / "tasks") for path in self._paths.values())
 
     def limit(self, limits: Limits) -> None:
         """See Group."""
         self._limits = limits
         memory, cpu = self._paths["memory"], self._paths["cpu"]
+        # Never below the limit of memory alone: in the way when that is raised.
+        with contextlib.suppress(OSError):
+            write_value(memory / "memory.memsw.limit_in_bytes", -1)
         write_value(memory / "memory.limit_in_bytes", limits.memory_bytes)
         # Memory and swap together, so that swapping is no way around; absent without swap accounting.
         with contextlib.suppress(OSError):

@@ -58,12 +58,13 @@ class GroupV2:
 
     poll_seconds = 0.25
     counted_by = "as the control group counted"
+    tasks_files: tuple[str, ...] = ()
 
     def __init__(self, root: Path, name: str) -> None:
         self._path = root / name
         self._limits = LEAST_LIMITS
         self._path.mkdir()
-        self.procs_files: tuple[str, ...] = (str(self._path / "cgroup.procs"),)
+        self.directory = str(self._path)
 
     def limit(self, limits: Limits) -> None:
         """See Group."""

@@ -75,7 +75,7 @@ async def launch(
                 # RLIMIT_NPROC counts what else the user runs, since there is no user namespace.
                 processes=plan.limits.processes
                 + await asyncio.to_thread(count_tasks, os.geteuid()),
-                procs_files=group.procs_files,
+                procs_files=_procs_files(group),
             )
             pid, pidfd = await launcher.keep(words, theirs.fileno(), inside)
         finally:
@@ -108,7 +108,7 @@ def private_home() -> Path:
         if owner is not None and is_ours and owner.is_dead(Owner.read(owner.pid)):
             remove(old)
     # Nobody can have made it ahead: the name is not to be guessed, and mkdir(2) takes none that is there.
-    home = place / Owner.read(os.getpid()).label(secrets.randbelow(1 << 62))
+    home = place / Owner.read(os.getpid()).label(0, secrets.randbelow(1 << 62))
     home.mkdir(mode=0o700)
     return home
 
@@ -179,3 +179,10 @@ def _is_dead(pid: int) -> bool:
     except OSError:
         return True
     return state in "ZX"
+
+
+def _procs_files(group: Group) -> tuple[str, ...]:
+    """Give where a process writes that it belongs to `group`; nothing for a watcher."""
+    if group.directory:
+        return (f"{group.directory}/cgroup.procs",)
+    return group.tasks_files

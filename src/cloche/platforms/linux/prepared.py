@@ -7,18 +7,23 @@ import select
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cloche.model.limits import Limits
 from cloche.platforms.linux.cgroup import CgroupHome, Group
 from cloche.platforms.linux.launcher import Launcher, document
+from cloche.platforms.linux.standing import held_from_outside
 from cloche.sandbox.codec import encode_ground
 from cloche.sandbox.errors import SpawnFailed
+from cloche.sandbox.features import Finding
 from cloche.sandbox.ground import Ground
 from cloche_launch import message
 from cloche_launch.sources import Sources
 
 # Host users that no account has: above every range distributions hand out, below 2^31.
 _FIRST_UID = 0x7000_0000
+# Init still has to make the process that starts the program.
+_LEAST_AHEAD = 3
 # After a start the program has the processors to itself for this long, unless it ends before.
 _REST_SECONDS = 0.02
 
@@ -39,6 +44,17 @@ class Prepared:
     pidfd: int
     channel: socket.socket
     group: Group
+    limits: Limits | None = None
+    """In force already, because the last plan had them."""
+    held: tuple[Finding, ...] = ()
+    """What was read back of them."""
+
+    def hold(self, limits: Limits) -> tuple[Finding, ...]:
+        """Put `limits` in force if they are not, and say what holds. Raises OSError."""
+        if self.limits == limits:
+            return self.held
+        self.group.limit(limits)
+        return held_from_outside(self.pid, self.group)
 
     def launch(self, plan: bytes, streams: tuple[int, int, int], trees: Sources | None) -> None:
         """Hand over the plan, the three standard streams, and what root has opened; closes `trees`.
@@ -76,14 +92,13 @@ class Prepared:
                     return SpawnFailed(str(fields.get("call")), str(fields.get("detail"))[:500])
         return None
 
-    def discard(self) -> None:
-        """End it unused."""
+    def kill(self) -> None:
+        """End it unused; its group is left to be removed."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         os.close(self.pidfd)
         self.channel.close()
         self.group.kill()
-        self.group.remove()
 
 
 class Nursery:
@@ -97,6 +112,8 @@ class Nursery:
         self._slots: set[int] = set()
         self._task: asyncio.Task[None] | None = None
         self._expected: Ground | None = None
+        self._limits: Limits | None = None
+        self._buried: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
         self._closed = False
         self._mounts = MountWatch()
@@ -113,16 +130,23 @@ class Nursery:
             return self._ready.pop(0)
         return await self._prepare(ground)
 
-    def expect(self, ground: Ground) -> None:
-        """Prepare in the background for the next plan, which probably stands on `ground` too."""
+    def expect(self, ground: Ground, limits: Limits) -> None:
+        """Prepare in the background for the next plan, which probably has this ground and these limits."""
+        self._limits = limits
         if self._task is None or self._task.done():
             self._expected = ground
             self._hurry.clear()
             self._task = asyncio.create_task(self._fill(ground))
 
     def give_up(self, prepared: Prepared) -> None:
-        """End a sandbox that was taken and never became a process."""
-        prepared.discard()
+        """End a sandbox that never became a process; nobody waits until it is gone, save `close`."""
+        prepared.kill()
+        task = asyncio.create_task(self._bury(prepared))
+        self._buried.add(task)
+        task.add_done_callback(self._buried.discard)
+
+    async def _bury(self, prepared: Prepared) -> None:
+        await asyncio.to_thread(prepared.group.remove)
         self.free(prepared.slot)
 
     def free(self, slot: int) -> None:
@@ -138,6 +162,8 @@ class Nursery:
             await self._task  # never cancelled: what it has asked for must be here to be ended
         for prepared in list(self._ready):
             self._drop(prepared)
+        while self._buried:
+            await asyncio.wait(self._buried)
         self._mounts.close()
 
     async def _fill(self, ground: Ground) -> None:
@@ -145,9 +171,14 @@ class Nursery:
             await asyncio.wait_for(self._hurry.wait(), _REST_SECONDS)
         while not self._closed and len(self._ready) < self._ahead:
             try:
-                self._ready.append(await self._prepare(ground))
+                prepared = await self._prepare(ground)
             except (SpawnFailed, OSError):
                 return  # whoever asks next is told why
+            try:
+                self._ready.append(_limited(prepared, self._limits))
+            except OSError:
+                self.give_up(prepared)
+                return
 
     def _drop_unfit(self, ground: Ground) -> None:
         """Leave only what stands on `ground` and is neither stale nor dead."""
@@ -172,7 +203,11 @@ class Nursery:
         try:
             user = _user(slot)
             words = encode_ground(
-                ground, host_uid=user[0], host_gid=user[1], procs_files=group.procs_files
+                ground,
+                host_uid=user[0],
+                host_gid=user[1],
+                group=group.directory,
+                tasks_files=group.tasks_files,
             )
             with theirs:
                 pid, pidfd = await self._launcher.prepare(words, theirs.fileno())
@@ -193,6 +228,13 @@ class Nursery:
             channel=ours,
             group=group,
         )
+
+
+def _limited(prepared: Prepared, limits: Limits | None) -> Prepared:
+    """Put in force ahead of time what the next plan will probably ask for."""
+    if limits is None or limits.processes < _LEAST_AHEAD:
+        return prepared
+    return replace(prepared, limits=limits, held=prepared.hold(limits))
 
 
 class MountWatch:

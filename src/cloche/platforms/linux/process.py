@@ -52,7 +52,8 @@ class LinuxProcess:
         self._began = time.monotonic()
         self._last_work = self._began
         self._order = ""
-        self._started = False
+        self._stage = ""
+        """What init told last, up to the start."""
         self._turn = asyncio.Lock()
         self._replies: asyncio.Queue[tuple[dict[str, Any], list[int]]] = asyncio.Queue()
         self._inbox: deque[dict[str, Any]] = deque()
@@ -67,25 +68,35 @@ class LinuxProcess:
         self._closed = False
         self._usage: Usage | None = None
 
+    async def wait_confined(self) -> None:
+        """Wait for `facts`, told before the program is there. Raises SpawnFailed with the launcher's words."""
+        await self._wait_until("confined", "started")
+
     async def start(self) -> None:
         """Wait until the program runs. Raises SpawnFailed with the launcher's own words."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._pidfd, self._on_gone)
-        loop.add_reader(self._channel, self._on_message)
-        while not self._started:
+        await self._wait_until("started")
+        self._streams.start()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _wait_until(self, *stages: str) -> None:
+        if not self._stage:
+            self._stage = "launched"
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._pidfd, self._on_gone)
+            loop.add_reader(self._channel, self._on_message)
+        while self._stage not in stages:
             for fields in self._drain():
                 if fields["kind"] == "failed":
                     raise SpawnFailed(str(fields.get("call")), str(fields.get("detail"))[:500])
-                self._started = self._started or fields["kind"] == "started"
+                if self._stage != "started":  # and it may have ended already
+                    self._stage = str(fields["kind"])
                 self.facts |= fields
-            if self._started:
-                break  # and it may have ended already
+            if self._stage in stages:
+                return
             if self._gone.is_set():
                 raise SpawnFailed("launcher", "the sandbox ended before its program started")
             await self._changed.wait()
             self._changed.clear()
-        self._streams.start()
-        self._watcher = asyncio.create_task(self._watch())
 
     def _drain(self) -> list[dict[str, Any]]:
         taken = list(self._inbox)
@@ -135,6 +146,7 @@ class LinuxProcess:
         while not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), self._group.poll_seconds)
+                return
             now = time.monotonic()
             used = self.usage().cpu_seconds
             if used is None or used > cpu + 0.005:

@@ -17,7 +17,7 @@ from cloche.platforms.linux.prepared import Nursery, Prepared
 from cloche.platforms.linux.pretence import PRETEND, Pretence
 from cloche.platforms.linux.probe import Prober
 from cloche.platforms.linux.process import LinuxProcess
-from cloche.platforms.linux.standing import held_from_outside, report_in_place, standing_report
+from cloche.platforms.linux.standing import report_in_place, standing_report
 from cloche.platforms.linux.streams import Streams, make_streams
 from cloche.platforms.linux.trees import open_trees
 from cloche.sandbox.codec import describe, encode
@@ -85,15 +85,17 @@ class LinuxPlatform:
         held = self._hold(plan, prepared)
         process = await self._launch(plan, rest, prepared)
         try:
-            await process.start()
+            await process.wait_confined()
+            # While the program starts: it must be there first, since a refusal of it is told instead.
             process.report = standing_report(process.facts, held, plan)
+            await process.start()
             _insist(process.report.findings, plan)
         except BaseException:
             for each in process.sockets.values():
                 each.close()  # nobody will ever serve them
             await asyncio.shield(process.close())
             raise
-        self._nursery.expect(ground)
+        self._nursery.expect(ground, plan.limits)
         return process
 
     async def _spawn_in_place(self, plan: SandboxPlan) -> LinuxProcess:
@@ -121,8 +123,7 @@ class LinuxPlatform:
     def _hold(self, plan: SandboxPlan, prepared: Prepared) -> tuple[Finding, ...]:
         """Put the limits in force, and refuse before anything starts when a required one is not."""
         try:
-            prepared.group.limit(plan.limits)
-            held = held_from_outside(prepared.pid, prepared.group)
+            held = prepared.hold(plan.limits)
             _insist(held, plan, among=frozenset(finding.feature for finding in held))
         except BaseException as error:
             self._nursery.give_up(prepared)

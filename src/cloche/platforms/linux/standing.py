@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cloche.platforms.linux.cgroup import Group
+from cloche.platforms.linux.watcher import Watcher
 from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.plan import SandboxPlan
 from cloche.sandbox.report import EnforcementReport
@@ -123,7 +124,7 @@ def _capabilities_in_place(status: Mapping[str, str]) -> Finding:
 def held_from_outside(pid: int, group: Group) -> tuple[Finding, ...]:
     """Read what the host holds of a sandbox, before its program starts: its limits, and who it is."""
     limits = group.findings()
-    if not group.procs_files and not os.path.exists(f"/proc/{pid}"):
+    if isinstance(group, Watcher) and not os.path.exists(f"/proc/{pid}"):
         why = "/proc does not show what this user started: it is mounted with hidepid"
         mend = "mount /proc with hidepid=0, or with gid= one of this user's groups"
         # What cannot be seen cannot be counted.

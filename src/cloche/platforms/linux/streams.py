@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Mapping
 
 _CHUNK = 65_536
@@ -17,18 +18,30 @@ class Streams:
         self._descriptors = dict(descriptors)
         self._limit = limit_bytes
         self._taken = 0
-        self._output: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(_QUEUED)
-        self._pump: asyncio.Task[None] | None = None
+        self._output: deque[tuple[str, bytes]] = deque()
+        self._arrived = asyncio.Event()
+        self._unread: set[str] = set()
+        """Streams that have not ended."""
+        self._heard: set[str] = set()
+        """Those that the loop watches for us."""
         self.last_sign = time.monotonic()
         """When the program last printed something, or began."""
 
     def start(self) -> None:
         """Begin to read."""
-        self._pump = asyncio.create_task(self._read_all())
+        self._unread = {name for name in ("stdout", "stderr") if name in self._descriptors}
+        self._listen()
 
     async def read(self) -> tuple[str, bytes] | None:
         """Give the next ("stdout" | "stderr", bytes) in order of arrival, or None at the end."""
-        return await self._output.get()
+        while not self._output:
+            if not self._unread:
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+        block = self._output.popleft()
+        self._listen()
+        return block
 
     async def write(self, data: bytes) -> None:
         """Write all of `data` to standard input, b"" closes it; nothing when nobody reads it."""
@@ -50,9 +63,9 @@ class Streams:
 
     async def close(self) -> None:
         """Stop, and close what is ours."""
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
+        self._unread = set()
+        self._arrived.set()
+        self._listen()
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors = {}
@@ -60,42 +73,39 @@ class Streams:
     def _close_input(self) -> None:
         os.close(self._descriptors.pop("stdin"))
 
-    async def _read_all(self) -> None:
-        """Read both until they end; keep what the limit allows, drain the rest."""
-        readers = [asyncio.create_task(self._read(name)) for name in ("stdout", "stderr")]
-        try:
-            await asyncio.gather(*readers)
-        finally:
-            for reader in readers:
-                reader.cancel()
-        # Not when cancelled: nobody reads any more, and the queue may be full.
-        await self._output.put(None)
-
-    async def _read(self, name: str) -> None:
+    def _listen(self) -> None:
+        """Hear of what comes while there is room for it, and of nothing else."""
         loop = asyncio.get_running_loop()
-        descriptor = self._descriptors[name]
-        while True:
-            ready = loop.create_future()
-            loop.add_reader(descriptor, _settle, ready)
-            try:
-                await ready
-            finally:
-                loop.remove_reader(descriptor)
-            try:
-                data = os.read(descriptor, _CHUNK)
-            except BlockingIOError:
-                continue
-            if not data:
-                return
+        wanted = self._unread if len(self._output) < _QUEUED else set()
+        for name in self._heard - wanted:
+            loop.remove_reader(self._descriptors[name])
+        for name in wanted - self._heard:
+            loop.add_reader(self._descriptors[name], self._take, name)
+        self._heard = set(wanted)
+
+    def _take(self, name: str) -> None:
+        """Read one block; keep what the limit allows, drain the rest."""
+        try:
+            data = os.read(self._descriptors[name], _CHUNK)
+        except BlockingIOError:
+            return
+        if data:
             self.last_sign = time.monotonic()
-            room = self._limit - self._taken
-            if room <= 0:
-                continue
-            self._taken += len(data)
-            await self._output.put((name, data[:room]))
-            if len(data) > room:
-                note = b"\n[cloche: output limit reached, the rest is not kept]\n"
-                await self._output.put(("stderr", note))
+            self._keep(name, data)
+        else:
+            self._unread.discard(name)
+        self._listen()
+        self._arrived.set()
+
+    def _keep(self, name: str, data: bytes) -> None:
+        room = self._limit - self._taken
+        if room <= 0:
+            return
+        self._taken += len(data)
+        self._output.append((name, data[:room]))
+        if len(data) > room:
+            note = b"\n[cloche: output limit reached, the rest is not kept]\n"
+            self._output.append(("stderr", note))
 
 
 def make_streams(*, feeds: bool) -> tuple[tuple[int, int, int], dict[str, int]]:
@@ -115,8 +125,3 @@ def make_streams(*, feeds: bool) -> tuple[tuple[int, int, int], dict[str, int]]:
     for name in ("stdout", "stderr"):
         os.set_blocking(ours[name], False)
     return (inside_in, inside_out, inside_err), ours
-
-
-def _settle(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

@@ -23,7 +23,8 @@ _MEND = "start it with systemd-run --user --scope --property=Delegate=yes, or as
 class Watcher:
     """A Group made of looking."""
 
-    procs_files: tuple[str, ...] = ()
+    directory = ""
+    tasks_files: tuple[str, ...] = ()
     counted_by = "as the watcher counted"
 
     def __init__(self) -> None:

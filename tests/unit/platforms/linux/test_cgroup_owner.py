@@ -10,10 +10,12 @@ OURS = Owner(namespace="4026531836", pid=42, start="1000")
 
 
 def test_a_label_names_its_owner() -> None:
-    assert Owner.find_in(OURS.label(7)) == OURS
+    assert Owner.find_in(OURS.label(0, 7)) == OURS
 
 
-@pytest.mark.parametrize("name", ["cloche-jobs", "cloche.1-2", "cloche.1-2-3-4x", "user.slice"])
+@pytest.mark.parametrize(
+    "name", ["cloche-jobs", "cloche.1-2", "cloche.1-2-3-4", "cloche.1-2-3-4-5x", "user.slice"]
+)
 def test_a_group_that_is_not_ours_has_no_owner(name: str) -> None:
     assert Owner.find_in(name) is None
 

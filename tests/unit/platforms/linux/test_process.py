@@ -12,7 +12,7 @@ import pytest
 
 from cloche.model.limits import LEAST_LIMITS
 from cloche.platforms.linux.process import LinuxProcess
-from cloche.platforms.linux.streams import Streams
+from cloche.platforms.linux.streams import Streams, make_streams
 from cloche.platforms.linux.watcher import Watcher
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.platform import Exit
@@ -42,7 +42,9 @@ def meet(say: Say) -> Exit:
 
     async def scene() -> Exit:
         rest: list[Coroutine[Any, Any, None]] = []
-        nothing = {n: os.open("/dev/null", os.O_RDONLY) for n in ("stdout", "stderr")}
+        inside, nothing = make_streams(feeds=False)
+        for descriptor in inside:
+            os.close(descriptor)
         process = LinuxProcess(
             pid=child.pid,
             pidfd=pidfd,
