@@ -25,6 +25,9 @@ REFER = 1 << 13  # ABI 2, Linux 5.19
 TRUNCATE = 1 << 14  # ABI 3, Linux 6.2
 IOCTL_DEV = 1 << 15  # ABI 5, Linux 6.10
 SCOPE_ABSTRACT_UNIX_SOCKET, SCOPE_SIGNAL = 1, 2  # ABI 6, Linux 6.12
+_LOG_SAME_EXEC_OFF = (
+    1  # ABI 7, Linux 6.15: what our own trials are refused is not for the audit log
+)
 
 _READ = EXECUTE | READ_FILE | READ_DIR
 _ALL_OF_ABI_1 = (1 << 13) - 1
@@ -79,7 +82,8 @@ class Ruleset:
             return 0
         for path in writable:
             self._allow(path, self._handled)
-        calls.syscall(_SYS_RESTRICT, self._descriptor, 0)
+        flags = _LOG_SAME_EXEC_OFF if self.version >= 7 else 0
+        calls.syscall(_SYS_RESTRICT, self._descriptor, flags)
         os.close(self._descriptor)
         return self.version
 

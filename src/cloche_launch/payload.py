@@ -5,7 +5,7 @@ import json
 import os
 import socket
 
-from cloche_launch import calls, landlock, message, privileges, seccomp
+from cloche_launch import calls, landlock, message, privileges, seccomp, trials
 from cloche_launch.plan import PlanRefused, decode
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
@@ -23,6 +23,8 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
     name, what = "payload", ""
     try:
         confine(seccomp_program)
+        outside = trials.Outside(root, report)
+        tried = trials.try_stage("ground", outside)
         ruleset = landlock.Ruleset(root)
         document, *stdio = _await(orders, "launch")
         plan = decode(document)
@@ -33,12 +35,20 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
         _await(orders, "rooted")
         os.chdir(plan.cwd)
         abi = ruleset.restrict(plan.writable) if plan.landlock else 0  # (11)
+        outside.canary, outside.pid = plan.canary, plan.host_pid
+        tried += trials.try_stage("rooted", outside)
         environment = {os.fsencode(k): os.fsencode(v) for k, v in plan.env.items()}
         name = "execve"
         program = _find(plan.argv[0], plan.env.get("PATH", ""))
-        _tell(report, {"kind": "confined", "landlock": abi, **standing()})
+        found = standing()
         _await(orders, "go")
         close_all_but_streams_and(report)  # (14)
+        tried += trials.try_stage("last", outside)
+        _tell(report, {"kind": "confined", "landlock": abi, "trials": tried, **found})
+        for trial, verdict, detail in tried:
+            if verdict == trials.NOT_HELD and trial in plan.insists:
+                _tell(report, {"kind": "failed", "call": "trial", "trial": trial, "detail": detail})
+                return
         os.execve(program, plan.argv, environment)  # (15) nothing of ours is in its environment
     except (OSError, PlanRefused) as error:
         call = getattr(error, "call", name)

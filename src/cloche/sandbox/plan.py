@@ -47,6 +47,8 @@ class SandboxPlan:
     needs: Mapping[Feature, Need] = field(default_factory=dict)
     stdin: bool = False
     """True: the host feeds standard input through a pipe. False: it is /dev/null."""
+    canary: str = ""
+    """A file of the host's that a trial tries to read inside; "" for none."""
     mirror: bool = False
     """True: the host may put changed files of the project into the running sandbox (previews)."""
 

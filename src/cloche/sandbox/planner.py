@@ -56,6 +56,8 @@ class Surroundings:
     environment: Mapping[str, str]
     """Variables that the kernel adds, such as where trust roots stand in a fetch step."""
     stdin: bool = False
+    canary: str = ""
+    """A file of the host's that no sandbox may see; "" for none."""
     commands: tuple[MountOp, ...] = ()
     """Links in /toolchain/bin, so that a person's `npm` is found by name."""
 
@@ -97,6 +99,7 @@ def plan_sandbox(grant: Grant, around: Surroundings) -> SandboxPlan:
         network=NetworkPlan(observed=True, inbound=step.net is Net.INBOUND),
         needs=needs,
         stdin=around.stdin,
+        canary=around.canary,
         mirror=step.probe is not None,
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 from cloche.model.limits import Limits
 from cloche.platforms.linux.cgroup import Group
 from cloche.platforms.linux.streams import Streams
+from cloche.platforms.linux.trying import refusal_of
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.platform import Exit, Usage
 from cloche.sandbox.report import EnforcementReport
@@ -68,12 +69,14 @@ class LinuxProcess:
         self._usage: Usage | None = None
 
     async def start(self) -> None:
-        """Wait until the program runs. Raises SpawnFailed with the launcher's own words."""
+        """Wait until the program runs. Raises SpawnFailed with the launcher's own words, CannotConfine."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._pidfd, self._on_gone)
         loop.add_reader(self._channel, self._on_message)
         while not self._started:
             for fields in self._drain():
+                if fields["kind"] == "failed" and fields.get("call") == "trial":
+                    raise refusal_of(str(fields.get("trial")), str(fields.get("detail")))
                 if fields["kind"] == "failed":
                     raise SpawnFailed(str(fields.get("call")), str(fields.get("detail"))[:500])
                 self._started = self._started or fields["kind"] == "started"

@@ -16,6 +16,7 @@ from cloche.platforms.linux.process import LinuxProcess
 from cloche.platforms.linux.standing import held_from_outside, standing_report
 from cloche.platforms.linux.streams import Streams
 from cloche.platforms.linux.trees import open_trees
+from cloche.platforms.linux.trying import insist_on_trials, insisted, read_trials
 from cloche.sandbox.codec import describe, encode
 from cloche.sandbox.errors import CannotConfine, SpawnFailed
 from cloche.sandbox.features import Feature, Features, Finding, Need, Support
@@ -71,8 +72,10 @@ class LinuxPlatform:
         process = await self._launch(plan, rest, prepared)
         try:
             await process.start()
-            process.report = standing_report(process.facts, held, plan)
+            trials = read_trials(process.facts, process.sockets)
+            process.report = standing_report(process.facts, held, trials, plan)
             _insist(process.report.findings, plan)
+            insist_on_trials(trials, plan)
         except BaseException:
             for each in process.sockets.values():
                 each.close()  # nobody will ever serve them
@@ -101,15 +104,16 @@ class LinuxPlatform:
         try:
             _hand_over(inside, prepared)
             trees = await open_trees(describe(rest), prepared.user, self._launcher)
-            prepared.launch(encode(plan, rest, landlock=True), inside, trees)
+            words = encode(plan, rest, landlock=True, host_pid=os.getpid(), insists=insisted(plan))
+            prepared.launch(words, inside, trees)
         except BaseException as error:
             # When init is gone the socket tells only that; why, init has told us itself.
-            words = prepared.find_last_words() if isinstance(error, OSError) else None
+            last = prepared.find_last_words() if isinstance(error, OSError) else None
             for descriptor in streams.values():
                 os.close(descriptor)
             self._nursery.give_up(prepared)
             if isinstance(error, OSError):
-                raise words or SpawnFailed("launcher", str(error)) from error
+                raise last or SpawnFailed("launcher", str(error)) from error
             raise
         finally:
             for descriptor in inside:
