@@ -32,8 +32,7 @@ class Kernel(KernelFace):
             platform=platform,
             providers=_providers(),
             policy=load_default() if policy_file is None else load_policy(policy_file),
-            state_home=settings.state_home
-            or _home(environment.get("XDG_STATE_HOME"), home / ".local/state"),
+            state_home=find_state_home(settings),
             cache_home=settings.cache_home
             or _home(environment.get("XDG_CACHE_HOME"), home / ".cache"),
             environment=environment,
@@ -43,6 +42,14 @@ class Kernel(KernelFace):
             yield kernel
         finally:
             await kernel.close()
+
+
+def find_state_home(settings: KernelSettings = _SETTINGS) -> Path:
+    """Give the directory of what Cloche keeps of its own: transactions, and the key that signs."""
+    environment = settings.environment or dict(os.environ)
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))
+    usual = home / ".local/state"
+    return settings.state_home or _home(environment.get("XDG_STATE_HOME"), usual)
 
 
 def _home(given: str | None, usual: Path) -> Path:

@@ -52,6 +52,19 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("directory", type=Path)
         if name == "undo":
             command.add_argument("--count", type=int, default=1, help="how many commits")
+    verify = commands.add_parser(
+        "verify", parents=[common], help="check a package against its attestation"
+    )
+    verify.add_argument("package", type=Path)
+    verify.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="the signer's public key, in PEM; yours if left out",
+    )
+    commands.add_parser(
+        "key", parents=[common], help="print your public key: others check your packages with it"
+    )
     commands.add_parser("doctor", parents=[common], help="say what this machine can enforce")
     redteam = commands.add_parser(
         "redteam", parents=[common], help="attack the jar on this machine, harmlessly"

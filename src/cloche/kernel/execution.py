@@ -128,6 +128,7 @@ async def _transact(work: Work, terms: Terms, stream: EventStream, began: float)
         committed=committed,
         denials=tuple(session.denials),
         containment=dict(session.containment),
+        trials=dict(session.trials),
     )
 
 
