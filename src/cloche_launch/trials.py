@@ -26,7 +26,7 @@ HELD, NOT_HELD, UNABLE = "held", "not held", "unable"
 
 # Addresses that lead nowhere on any network (RFC 5737, RFC 3849), and the port of discard (RFC 863).
 ADDRESS, ADDRESS_IPV6, PORT = "192.0.2.1", "2001:db8::1", 9
-REFUSED_HERE = "refused by the rules of its own namespace"
+REFUSED_HERE = "refused in its own namespace"
 _PATIENCE_MS = 2_000  # an answer on a loopback is there at once; only a way out takes time
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _NUMBERS = TABLES[calls.MACHINE]

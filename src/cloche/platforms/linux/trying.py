@@ -53,7 +53,11 @@ def refusal_of(trial: str, detail: str) -> CannotConfine:
 
 
 def insist_on_trials(trials: Sequence[Trial], plan: SandboxPlan) -> None:
-    """Raise CannotConfine for a trial of a required barrier that was not held."""
+    """Raise CannotConfine for a trial of a required barrier that was not held.
+
+    The launcher has refused the exec already for those of its own; whether
+    refusals are heard is known to the host alone, a moment after the start.
+    """
     for trial in trials:
         required = plan.needs.get(Feature(trial.barrier)) is Need.REQUIRED
         if required and trial.verdict is Verdict.NOT_HELD:
