@@ -33,7 +33,7 @@ class Kernel(KernelFace):
             platform=platform,
             providers=_providers(),
             policy=load_default() if policy_file is None else load_policy(policy_file),
-            state_home=settings.state_home or users_state,
+            state_home=find_state_home(settings),
             queue_home=_queue_home(settings, users_state),
             budget_bytes=settings.budget_bytes,
             cache_home=settings.cache_home
@@ -45,6 +45,14 @@ class Kernel(KernelFace):
             yield kernel
         finally:
             await kernel.close()
+
+
+def find_state_home(settings: KernelSettings = _SETTINGS) -> Path:
+    """Give the directory of what Cloche keeps of its own: transactions, and the key that signs."""
+    environment = settings.environment or dict(os.environ)
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))
+    usual = home / ".local/state"
+    return settings.state_home or _home(environment.get("XDG_STATE_HOME"), usual)
 
 
 def _home(given: str | None, usual: Path) -> Path:

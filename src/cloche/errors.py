@@ -7,7 +7,7 @@ The registry is printed by `docs/exit-statuses.md`, which a test compares.
 
 Ranges, so that rooms do not collide: 64-70 general, 71-79 policy and
 capability, 80-89 sandbox and platforms, 90-99 workspace, 100-109 egress,
-110-119 runtimes and kernel, 120-124 artifact.
+110-119 runtimes and kernel, 120-124 and 101-102 artifact.
 """
 
 from typing import ClassVar

@@ -27,6 +27,8 @@ TRUNCATE = 1 << 14  # ABI 3, Linux 6.2
 IOCTL_DEV = 1 << 15  # ABI 5, Linux 6.10
 BIND_TCP, CONNECT_TCP = 1, 2  # ABI 4, Linux 6.7
 SCOPE_ABSTRACT_UNIX_SOCKET, SCOPE_SIGNAL = 1, 2  # ABI 6, Linux 6.12
+# ABI 7, Linux 6.15: what our own trials are refused is not for the audit log
+_LOG_SAME_EXEC_OFF = 1
 
 _READ = EXECUTE | READ_FILE | READ_DIR
 _ALL_OF_ABI_1 = (1 << 13) - 1
@@ -51,10 +53,10 @@ def abi() -> int:
 class Rules:
     """One set of rules being written: what is handled and not allowed is refused, once enforced."""
 
-    __slots__ = ("_descriptor", "handled")
+    __slots__ = ("_descriptor", "_version", "handled")
 
     def __init__(self, version: int, *, of_network: bool) -> None:
-        self.handled = handled_rights(version)
+        self.handled, self._version = handled_rights(version), version
         scopes = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL if version >= 6 else 0
         network = BIND_TCP | CONNECT_TCP if of_network else 0
         # struct landlock_ruleset_attr: handled_access_fs, handled_access_net (ABI 4), scoped (ABI 6)
@@ -81,7 +83,8 @@ class Rules:
 
     def enforce(self) -> None:
         """Put the rules in force for this process and all it starts. Needs no_new_privs."""
-        calls.syscall(_SYS_RESTRICT, self._descriptor, 0)
+        flags = _LOG_SAME_EXEC_OFF if self._version >= 7 else 0
+        calls.syscall(_SYS_RESTRICT, self._descriptor, flags)
         os.close(self._descriptor)
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 
-from cloche_launch import calls, landlock, message, privileges, seccomp
+from cloche_launch import calls, landlock, message, privileges, seccomp, trials
 from cloche_launch.plan import LaunchPlan, PlanRefused, decode
 from cloche_launch.rehearsal import rehearse
 
@@ -27,6 +27,8 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
     name, what = "payload", ""
     try:
         confine(seccomp_program)
+        outside = trials.Outside(root, report)
+        tried = trials.try_stage("ground", outside)
         ruleset = landlock.Ruleset(root)
         facts = standing()  # nothing of it can be had back: what comes now only adds
         rehearse()
@@ -39,12 +41,19 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
         _await(orders, "rooted")
         os.chdir(plan.cwd)
         abi = ruleset.restrict(plan.writable) if plan.landlock else 0  # (11)
+        outside.canary, outside.pid = plan.canary, plan.host_pid
+        tried += trials.try_stage("rooted", outside)
         environment = {os.fsencode(k): os.fsencode(v) for k, v in plan.env.items()}
         name = "execve"
         program = find(plan.argv[0], plan.env.get("PATH", ""))
-        tell(report, {"kind": "confined", "landlock": abi, **facts})
         _await(orders, "go")
         close_all_but_streams_and(report)  # (14)
+        tried += trials.try_stage("last", outside)
+        tell(report, {"kind": "confined", "landlock": abi, "trials": tried, **facts})
+        for trial, verdict, detail in tried:
+            if verdict == trials.NOT_HELD and trial in plan.insists:
+                tell(report, {"kind": "failed", "call": "trial", "trial": trial, "detail": detail})
+                return
         _become(program, plan, environment, report)
     except (OSError, PlanRefused) as error:
         call = getattr(error, "call", name)

@@ -31,10 +31,13 @@ class LaunchPlan:
     """One program to start on a ground: attributes are the document's keys."""
 
     argv: list[str]
+    canary: str
     cwd: str
     env: dict[str, str]
     file_bytes: int
+    host_pid: int
     inbound: bool
+    insists: list[str]
     landlock: bool
     mirror: bool
     mounts: "list[dict[str, Any]]"
@@ -72,10 +75,13 @@ _GROUND = {
 }
 _PLAN = {
     "argv": list,
+    "canary": str,
     "cwd": str,
     "env": dict,
     "file_bytes": int,
+    "host_pid": int,
     "inbound": bool,
+    "insists": list,
     "landlock": bool,
     "mirror": bool,
     "mounts": list,

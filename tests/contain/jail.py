@@ -21,6 +21,7 @@ from cloche.model.hosts import HostPattern, HostRule
 from cloche.model.limits import LIMIT_CLASSES
 from cloche.platforms.linux.host import read_host_system
 from cloche.platforms.linux.spawn import LinuxPlatform
+from cloche.sandbox.features import Feature, Need
 from cloche.sandbox.layout import system_mounts
 from cloche.sandbox.mounts import Overlay, ordered
 from cloche.sandbox.plan import NetworkPlan, SandboxPlan
@@ -31,6 +32,8 @@ def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
         (stage / name).mkdir(parents=True, exist_ok=True)
     for name, content in request.get("files", {}).items():
         (stage / "base" / name).write_text(content)
+    canary = stage / "canary"
+    canary.write_text("out of reach")
     limits = replace(LIMIT_CLASSES["tool"], **request.get("limits", {}))
     overlay = Overlay(
         lowers=(str(stage / "base"),),
@@ -47,6 +50,8 @@ def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
         mounts=ordered((*system, overlay)),
         writable=tuple(request.get("writable", ("/project", "/tmp", "/home/user"))),
         limits=limits,
+        canary=str(canary),
+        needs={Feature(name): Need.REQUIRED for name in request.get("required", ())},
         network=NetworkPlan(observed=request.get("observed", True)),
         stdin=True,
     )
@@ -97,6 +102,7 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
             ended = await process.wait_exited()
             usage = process.usage()
             rows = process.report.rows()
+            trials = process.report.trials
         finally:
             await served.close()
             await process.close()
@@ -110,6 +116,7 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
         "stderr": output["stderr"].decode("utf-8", "replace"),
         "bytes": len(output["stdout"]) + len(output["stderr"]),
         "report": {feature: support for feature, support, _ in rows},
+        "trials": {trial.name: [trial.verdict.value, trial.detail] for trial in trials},
         "peak": usage.memory_peak_bytes,
         "left": left,
         "events": [event.to_json() for event in seen],

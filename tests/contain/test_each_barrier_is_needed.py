@@ -97,7 +97,7 @@ MUTANTS = (
         (
             (
                 f"{LAUNCH}/landlock.py",
-                "calls.syscall(_SYS_RESTRICT, self._descriptor, 0)",
+                "calls.syscall(_SYS_RESTRICT, self._descriptor, flags)",
                 "pass",
             ),
         ),

@@ -6,7 +6,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cloche.artifact.attestation import read_attestation
+from cloche.artifact.envelope import seal
 from cloche.artifact.errors import PackageInvalid
+from cloche.artifact.key import SigningKey
 from cloche.artifact.read import verify_package
 from cloche.egress.denial import Refused
 from cloche.egress.dns import parse
@@ -24,6 +29,7 @@ from cloche.workspace.journal import decode as decode_journal
 from cloche_launch.plan import PlanRefused, decode, decode_ground
 
 Target = Callable[[bytes], None]
+_KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
 
 def policy(data: bytes) -> None:
@@ -93,6 +99,13 @@ def package(data: bytes) -> None:
             verify_package(Path(file.name))
 
 
+def attestation(data: bytes) -> None:
+    """An attestation of a stranger's, and a statement that a known key signed."""
+    _typed(lambda: read_attestation("attestation", data, _KEY.public))
+    sealed = seal(data, _KEY.public.id, _KEY.sign)
+    _typed(lambda: read_attestation("attestation", sealed.encode(), _KEY.public))
+
+
 def path(data: bytes) -> None:
     """A name out of a sandbox."""
     _typed(lambda: JailPath.parse(os.fsdecode(data)))
@@ -114,5 +127,6 @@ TARGETS: dict[str, Target] = {
     "netlink-log": netlink_log,
     "journal": journal,
     "package": package,
+    "attestation": attestation,
     "path": path,
 }

@@ -67,6 +67,7 @@ PLANS = st.builds(
     limits=st.sampled_from(list(LIMIT_CLASSES.values())),
     network=st.builds(NetworkPlan, observed=st.booleans(), inbound=st.booleans()),
     mirror=st.booleans(),
+    canary=PATHS,
 )
 
 
@@ -84,14 +85,19 @@ def read(content: bytes) -> dict[str, Any]:
         os.close(descriptor)
 
 
+def words(plan: SandboxPlan) -> bytes:
+    return encode(plan, plan.mounts, landlock=True, host_pid=7, insists=("mount",))
+
+
 @given(PLANS)
 def test_what_is_written_is_what_is_read(plan: SandboxPlan) -> None:
-    got = read(encode(plan, plan.mounts, landlock=True))
+    got = read(words(plan))
     assert got["argv"] == list(plan.argv)
     assert got["env"] == dict(plan.env)
     assert got["cwd"] == plan.cwd
     assert got["writable"] == list(plan.writable)
     assert got["landlock"] is True
+    assert (got["canary"], got["host_pid"], got["insists"]) == (plan.canary, 7, ["mount"])
     assert (got["inbound"], got["mirror"]) == (plan.network.inbound, plan.mirror)
     limits = ("file_bytes", "open_files", "processes")
     assert [got[name] for name in limits] == [getattr(plan.limits, name) for name in limits]
@@ -126,7 +132,7 @@ ODD = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | s
 def test_a_key_too_many_too_few_or_of_another_type_is_refused(
     plan: SandboxPlan, data: st.DataObject
 ) -> None:
-    document = json.loads(encode(plan, plan.mounts, landlock=True))
+    document = json.loads(words(plan))
     places = [document, *document["mounts"]]
     place = data.draw(st.sampled_from(places))
     key = data.draw(st.sampled_from(sorted(place)))
@@ -172,7 +178,7 @@ def test_a_target_that_could_lead_elsewhere_is_refused(target: str) -> None:
         limits=LIMIT_CLASSES["tool"], network=NetworkPlan(),
     )  # fmt: skip
     with pytest.raises(PlanRefused):
-        read(encode(plan, plan.mounts, landlock=True))
+        read(words(plan))
 
 
 def test_every_operation_has_a_reader() -> None:

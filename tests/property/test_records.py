@@ -7,11 +7,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.artifact.receipts import RECEIPT
 
-from cloche.artifact.errors import PackageInvalid
+from cloche.artifact.attestation import attest, read_attestation
+from cloche.artifact.envelope import seal
+from cloche.artifact.errors import AttestationInvalid, PackageInvalid, SignatureRefused
+from cloche.artifact.key import SigningKey
 from cloche.artifact.read import extract_package, verify_package
+from cloche.artifact.receipt import canonical
 from cloche.workspace.errors import JournalDamaged
 from cloche.workspace.journal import (
     Action,
@@ -25,6 +31,9 @@ from cloche.workspace.journal import (
     encode,
 )
 
+KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+ATTESTATION = attest("app", "0" * 64, RECEIPT, KEY)
+ENVELOPE = ("payload", "payloadType", "signatures")
 numbers = st.integers(0, 1 << 62)
 # Names on a disk are bytes: what is no UTF-8 travels as lone surrogates.
 paths = st.binary(min_size=1, max_size=30).map(os.fsdecode)
@@ -118,3 +127,36 @@ def test_any_bytes_are_no_package(content: bytes) -> None:
         with pytest.raises(PackageInvalid):
             extract_package(package, into)
         assert list(into.iterdir()) == []
+
+
+@given(st.data())
+def test_an_attestation_with_anything_changed_never_verifies(data: st.DataObject) -> None:
+    content = bytearray(ATTESTATION)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        deed = data.draw(st.sampled_from(("change", "insert", "cut")))
+        if deed == "change":
+            content[place] ^= data.draw(st.integers(1, 255))
+        elif deed == "insert":
+            content.insert(place, data.draw(st.integers(0, 255)))
+        else:
+            del content[place : place + data.draw(st.integers(1, 40))]
+    if bytes(content) == ATTESTATION:
+        return
+    with pytest.raises((AttestationInvalid, SignatureRefused)):
+        read_attestation("app", bytes(content), KEY.public)
+
+
+@given(anything)
+def test_json_of_any_shape_with_a_true_signature_is_no_statement(value: object) -> None:
+    sealed = seal(json.dumps(value).encode(), KEY.public.id, KEY.sign).encode()
+    with pytest.raises(AttestationInvalid):
+        read_attestation("app", sealed, KEY.public)
+
+
+@given(anything | st.fixed_dictionaries(dict.fromkeys(ENVELOPE, anything)))
+def test_json_of_any_shape_is_no_envelope(value: object) -> None:
+    with pytest.raises(AttestationInvalid):
+        read_attestation("app", canonical({"": 0} | {"x": value}), KEY.public)
+    with pytest.raises(AttestationInvalid):
+        read_attestation("app", json.dumps(value).encode(), KEY.public)

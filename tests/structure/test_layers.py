@@ -19,7 +19,7 @@ MAY = {
     "cloche.egress": {"errors", "model"},
     "cloche.artifact": {"errors", "model"},
     "cloche.runtimes": {"errors", "model"},
-    "cloche.platforms": {"errors", "model", "sandbox", "cloche_launch"},
+    "cloche.platforms": {"egress", "errors", "model", "sandbox", "cloche_launch"},
     "cloche.kernel": {
         "artifact",
         "capability",
@@ -34,6 +34,7 @@ MAY = {
     "cloche.assembly": {"errors", "kernel", "platforms", "policy", "runtimes"},
     "cloche.redteam": {"cloche_redteam", "errors", "kernel", "sandbox"},
     "cloche.cli": {
+        "artifact",
         "assembly",
         "cloche_redteam",
         "errors",

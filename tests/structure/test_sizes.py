@@ -23,9 +23,9 @@ def test_functions_do_one_thing(file: Path) -> None:
             assert node.end_lineno - node.lineno < 60, f"{module(file)}.{node.name}"
 
 
-def test_runtime_dependencies_are_counted_on_one_hand() -> None:
+def test_runtime_dependencies_are_six_at_most() -> None:
     import tomllib  # noqa: PLC0415 - used by this test alone
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert len(project["dependencies"]) <= 5
+    assert len(project["dependencies"]) <= 6
     assert all("==" in pin for pin in project["dependencies"])

@@ -45,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.command == "policy":
         return inspect.policy(arguments)
+    if arguments.command in ("verify", "key"):
+        from cloche.cli import verify  # noqa: PLC0415 - loads cryptography, which others need not
+
+        return verify.verify(arguments) if arguments.command == "verify" else verify.key(arguments)
     async with Kernel.open(KernelSettings(policy=arguments.policy)) as kernel:
         match arguments.command:
             case "doctor":

@@ -3,6 +3,7 @@
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import shtab
 
@@ -52,6 +53,28 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("directory", type=Path)
         if name == "undo":
             command.add_argument("--count", type=int, default=1, help="how many commits")
+    _add_looking(commands, common)
+    _add_policy(commands, common)
+    return parser
+
+
+_Commands = Any  # argparse keeps the type of its commands to itself
+
+
+def _add_looking(commands: _Commands, common: argparse.ArgumentParser) -> None:
+    verify = commands.add_parser(
+        "verify", parents=[common], help="check a package against its attestation"
+    )
+    verify.add_argument("package", type=Path)
+    verify.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="the signer's public key, in PEM; yours if left out",
+    )
+    commands.add_parser(
+        "key", parents=[common], help="print your public key: others check your packages with it"
+    )
     commands.add_parser(
         "jobs", parents=[common], help="say which runs hold this machine's memory, and which wait"
     )
@@ -62,6 +85,9 @@ def make_parser() -> argparse.ArgumentParser:
     redteam.add_argument("attack", nargs="*", help="layers or names; all if left out")
     redteam.add_argument("--peers", action="store_true", help="attack bwrap, firejail, unshare too")
     redteam.add_argument("--list", action="store_true", help="list the attacks and their sources")
+
+
+def _add_policy(commands: _Commands, common: argparse.ArgumentParser) -> None:
     policy = commands.add_parser("policy", help="check or explain a policy")
     parts = policy.add_subparsers(dest="part", required=True, metavar="check|explain")
     check = parts.add_parser("check", parents=[common], help="read a policy file strictly")
@@ -69,7 +95,6 @@ def make_parser() -> argparse.ArgumentParser:
     explain = parts.add_parser("explain", parents=[common], help="say why something is decided so")
     explain.add_argument("action", choices=("read", "write", "delete", "connect", "execute"))
     explain.add_argument("what", help="a path, HOST:PORT, or a program's name")
-    return parser
 
 
 def _common() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -33,6 +34,7 @@ from cloche.model.event import (
 )
 from cloche.model.event import Progress as Progressed
 from cloche.model.limits import size_in_words
+from cloche.model.trial import Trial, Verdict
 from cloche.workspace.screen import shown
 
 _TAIL = 30
@@ -102,6 +104,7 @@ class PlainShower:
         self._tails: dict[str, list[str]] = {}
         self._titles: dict[str, str] = {}
         self._barriers: dict[tuple[tuple[str, str], ...], list[str]] = {}
+        self._trials: dict[tuple[tuple[str, str], ...], tuple[Trial, ...]] = {}
         self._reasons: dict[tuple[tuple[str, str], ...], tuple[str, ...]] = {}
         self._denied: list[Denied] = []
         self._usage: dict[str, UsageMeasured] = {}
@@ -170,6 +173,7 @@ class PlainShower:
         rows = tuple((name, support) for name, support, _ in event.barriers)
         self._barriers.setdefault(rows, []).append(event.step)
         self._reasons[rows] = tuple(why for _, _, why in event.barriers)
+        self._trials[rows] = event.trials
 
     def _start(self, event: StepStarted) -> None:
         self._titles[event.step] = event.title
@@ -226,6 +230,8 @@ class PlainShower:
             self._say(f"  {', '.join(names)}{last}")
             for (name, support), why in zip(barriers, self._reasons[barriers], strict=True):
                 self._say(f"    {support.upper():8} {name:22} {shown(why)}")
+            for line in _tried(self._trials[barriers]):
+                self._say(f"    {line}")
         if self._denied:
             self._say("\nRefused")
         for denied in self._denied:
@@ -240,6 +246,15 @@ class PlainShower:
 
     def _say(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style)
+
+
+def _tried(trials: Sequence[Trial]) -> Iterator[str]:
+    """Yield how many trials were held, and each that was not."""
+    held = sum(trial.verdict is Verdict.HELD for trial in trials)
+    yield f"{'TRIED':8} {f'{held} of {len(trials)} held':22} from inside, before the program started"
+    for trial in trials:
+        if trial.verdict is not Verdict.HELD:
+            yield f"{trial.verdict.value.upper():8} {trial.name:22} {shown(trial.detail)}"
 
 
 def _counts(event: ChangesCommitted) -> str:

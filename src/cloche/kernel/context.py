@@ -10,6 +10,7 @@ from cloche.errors import InvalidValue
 from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Event, Output
 from cloche.model.hosts import HostRule, NetworkMode
 from cloche.model.limits import Limits
+from cloche.model.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,8 @@ class RunResult:
     denials: tuple[Denied, ...] = ()
     containment: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
     """Step id to the rows of its enforcement report."""
+    trials: Mapping[str, tuple[Trial, ...]] = field(default_factory=dict)
+    """Step id to what was tried inside before its program started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

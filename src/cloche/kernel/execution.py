@@ -131,6 +131,7 @@ async def _transact(
         committed=committed,
         denials=tuple(session.denials),
         containment=dict(session.containment),
+        trials=dict(session.trials),
     )
 
 

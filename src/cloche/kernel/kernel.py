@@ -145,6 +145,7 @@ class Kernel:
             toolchains=tools,
             caches={name: Cache(self._cache_home, name) for p in needed for name in p.caches},
             environment=self._environment,
+            key_home=self._state_home,
             own_places=self._own_places,
             now=time.time,
             queue=self._queue,

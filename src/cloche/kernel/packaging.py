@@ -2,7 +2,9 @@
 
 import json
 import os
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from cloche.artifact.bom import bill_of_materials
 from cloche.artifact.package import write_package
@@ -30,7 +32,7 @@ def artifact_path(spec: ArtifactSpec) -> JailPath:
 
 
 def make_package(plan: Plan, session: Session) -> ArtifactMade:
-    """Write the package of `plan` and put it into the transaction. Blocks; raises what artifact raises."""
+    """Write the package of `plan` and its attestation into the transaction. Blocks; raises what artifact raises."""
     spec = _spec(plan)
     target = artifact_path(spec)
     out = session.transaction.scratch("package") / target.name
@@ -44,7 +46,9 @@ def make_package(plan: Plan, session: Session) -> ArtifactMade:
         },
         session.epoch,
     )
+    attestation = signing().write_attestation(out, made.sha256, session)
     session.transaction.take_file(out, target)
+    session.transaction.take_file(attestation, JailPath((DIRECTORY, attestation.name)))
     event = ArtifactMade(path=str(target), sha256=made.sha256, size=made.size, files=made.files)
     session.emit(event)
     return event
@@ -62,14 +66,23 @@ def _containment(session: Session) -> bytes:
         {
             "step": step,
             "barriers": [{"barrier": b, "support": s, "why": w} for b, s, w in rows],
+            "trials": [
+                {"trial": t.name, "barrier": t.barrier, "verdict": t.verdict.value, "why": t.detail}
+                for t in session.trials[step]
+            ],
         }
         for step, rows in session.containment.items()
     ]
     return json.dumps({"version": 1, "steps": steps}, indent=1, sort_keys=True).encode() + b"\n"
 
 
+def signing() -> ModuleType:
+    """Load what signs and checks: cryptography takes fifty milliseconds that most commands need not wait for."""
+    return import_module("cloche.kernel.signing")
+
+
 async def prove_package(plan: Plan, session: Session) -> None:
-    """Read the package again, check every digest, then start it in a jar and see it answer."""
+    """Read the package again, check every digest and the signature, then start it in a jar and see it answer."""
     spec = _spec(plan)
     path = artifact_path(spec)
     copy = session.transaction.scratch(f"proof-{session.steps_run}")
@@ -77,6 +90,7 @@ async def prove_package(plan: Plan, session: Session) -> None:
     extracted = copy / "content"
     await in_thread(_copy_out, session, path, package)
     await in_thread(verify_package, package)
+    await in_thread(signing().check_own, package, path, session)
     extracted.mkdir()
     await in_thread(extract_package, package, extracted)
     if spec.serve is None:

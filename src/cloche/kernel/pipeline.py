@@ -20,6 +20,7 @@ from cloche.kernel.invariants import check_plan
 from cloche.kernel.outcome import failure_of, judge, may_fall_back
 from cloche.kernel.outputs import take_outputs
 from cloche.kernel.places import Grounds, find_places
+from cloche.kernel.receipts import receipt_of
 from cloche.kernel.session import Session
 from cloche.kernel.surroundings import hosts_of, survey, user_files
 from cloche.model.event import (
@@ -142,13 +143,14 @@ async def _confined(grant: Grant, plan: Plan, session: Session) -> AsyncIterator
         upstream=session.registry.upstream if session.registry else None,
     )
     try:
-        session.containment[step.id] = process.report.rows()
-        session.emit(Confined(step=step.id, barriers=process.report.rows()))
+        rows, trials = process.report.rows(), process.report.trials
+        session.containment[step.id], session.trials[step.id] = rows, trials
+        session.emit(Confined(step=step.id, barriers=rows, trials=trials))
         await egress.start()
         yield Running(step=step, grant=grant, places=places, process=process, egress=egress)
     finally:
         # A cancelled run must still leave no process, socket or mount behind.
-        await to_its_end(_end(step, process, egress, session))
+        await to_its_end(_end(grant, process, egress, session))
 
 
 def _granted(step: Step, session: Session, *, by_person: bool) -> Grant:
@@ -173,17 +175,17 @@ def _granted(step: Step, session: Session, *, by_person: bool) -> Grant:
         raise
 
 
-async def _end(step: Step, process: SandboxedProcess, egress: Egress, session: Session) -> None:
+async def _end(grant: Grant, process: SandboxedProcess, egress: Egress, session: Session) -> None:
     usage = process.usage()
     await process.close()
     tally = await egress.close()
-    session.emit(
-        UsageMeasured(
-            step=step.id,
-            wall_seconds=usage.wall_seconds,
-            cpu_seconds=usage.cpu_seconds,
-            memory_peak_bytes=usage.memory_peak_bytes,
-            processes_peak=usage.processes_peak,
-            network_bytes=tally.total_bytes,
-        )
+    measured = UsageMeasured(
+        step=grant.step.id,
+        wall_seconds=usage.wall_seconds,
+        cpu_seconds=usage.cpu_seconds,
+        memory_peak_bytes=usage.memory_peak_bytes,
+        processes_peak=usage.processes_peak,
+        network_bytes=tally.total_bytes,
     )
+    session.receipts.append(receipt_of(grant, process.report, measured, session.machine.now()))
+    session.emit(measured)

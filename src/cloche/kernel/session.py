@@ -1,17 +1,20 @@
 """What one run holds while it lasts: the things every step of it shares."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from os.path import normpath
 from pathlib import Path
 
+from cloche.artifact.receipt import StepReceipt
 from cloche.kernel.caches import Cache
 from cloche.kernel.context import ExecutionContext, RunOptions
 from cloche.kernel.queue import Queue
 from cloche.kernel.registry import Registry
 from cloche.model.event import Denied, Event
 from cloche.model.paths import JailPath
+from cloche.model.trial import Trial
 from cloche.policy.schema import Policy
 from cloche.runtimes.project import MANIFEST_BYTES
 from cloche.runtimes.provider import HostFacts, RuntimeProvider
@@ -38,6 +41,8 @@ class Machine:
     toolchains: Mapping[str, Toolchain]
     caches: Mapping[str, Cache]
     environment: Mapping[str, str]
+    key_home: Path
+    """Directory of the key that signs what a run says of itself."""
     own_places: tuple[Path, ...]
     """What Cloche itself runs from and believes; see kernel.own."""
     now: Callable[[], float]
@@ -64,6 +69,9 @@ class Session:
     steps_run: int = 0
     denials: list[Denied] = field(default_factory=list)
     containment: dict[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    trials: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
+    receipts: list[StepReceipt] = field(default_factory=list)
+    canary: Path | None = None
 
     def facts(self) -> HostFacts:
         """Give what planners may know."""
@@ -74,6 +82,13 @@ class Session:
             fetched=frozenset().union(*fetched),
             epoch=self.epoch,
         )
+
+    def get_canary(self) -> Path:
+        """Give a file outside of every sandbox, made when first asked for; what it says is by chance."""
+        if self.canary is None:
+            self.canary = self.transaction.scratch("canary") / "canary"
+            self.canary.write_text(secrets.token_hex(16))
+        return self.canary
 
     def view(self) -> "TransactionView":
         """Give the project as it stands in this run's transaction."""

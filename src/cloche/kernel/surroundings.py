@@ -47,6 +47,7 @@ def survey(step: Step, places: Places, session: Session) -> Surroundings:
         epoch=session.epoch,
         environment=variables,
         stdin=session.options.stdin is not None,
+        canary=str(session.get_canary()),
         commands=_commands(machine.toolchains.values()),
     )
 

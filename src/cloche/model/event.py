@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from cloche.model.diagnostic import Diagnostic
+from cloche.model.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +96,11 @@ class StepSkipped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confined(Event):
-    """The barriers stand: (feature, support, why) of each, before the program started."""
+    """The barriers stand: (feature, support, why) of each, and what was tried, before the program started."""
 
     step: str
     barriers: tuple[tuple[str, str, str], ...]
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

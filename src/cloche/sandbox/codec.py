@@ -41,15 +41,29 @@ def encode_ground(
     )
 
 
-def encode(plan: SandboxPlan, rest: tuple[MountOp, ...], *, landlock: bool) -> bytes:
-    """Give the document of `plan`, of whose mounts `rest` are not in the ground."""
+def encode(
+    plan: SandboxPlan,
+    rest: tuple[MountOp, ...],
+    *,
+    landlock: bool,
+    host_pid: int,
+    insists: tuple[str, ...],
+) -> bytes:
+    """Give the document of `plan`, of whose mounts `rest` are not in the ground.
+
+    `host_pid` is a process that must not be seen inside; without the trials
+    that `insists` names held, the program is not started.
+    """
     return _document(
         {
             "argv": list(plan.argv),
+            "canary": plan.canary,
             "cwd": plan.cwd,
             "env": dict(plan.env),
             "file_bytes": plan.limits.file_bytes,
+            "host_pid": host_pid,
             "inbound": plan.network.inbound,
+            "insists": list(insists),
             "landlock": landlock,
             "mirror": plan.mirror,
             "mounts": describe(rest),

@@ -51,6 +51,8 @@ class SandboxPlan:
     stdin: bool = False
     """True: the host feeds standard input through a pipe. False: it is /dev/null."""
     tier: Tier = Tier.NAMESPACES
+    canary: str = ""
+    """A file of the host's that a trial tries to read inside; "" for none."""
     mirror: bool = False
     """True: the host may put changed files of the project into the running sandbox (previews)."""
 

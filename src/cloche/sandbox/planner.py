@@ -76,6 +76,8 @@ class Surroundings:
     environment: Mapping[str, str]
     """Variables that the kernel adds, such as where trust roots stand in a fetch step."""
     stdin: bool = False
+    canary: str = ""
+    """A file of the host's that no sandbox may see; "" for none."""
     commands: tuple[MountOp, ...] = ()
     """Links in /toolchain/bin, so that a person's `npm` is found by name."""
 
@@ -122,6 +124,7 @@ def plan_sandbox(grant: Grant, around: Surroundings) -> SandboxPlan:
         network=NetworkPlan(observed=True, outbound=fetching, inbound=step.net is Net.INBOUND),
         needs=needs,
         stdin=around.stdin,
+        canary=around.canary,
         mirror=step.probe is not None,
         tier=tier,
     )

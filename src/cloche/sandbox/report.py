@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cloche.model.trial import Trial
 from cloche.sandbox.features import Feature, Finding, Support
 
 
@@ -10,6 +11,8 @@ class EnforcementReport:
     """Each barrier of one sandbox: FULL, PARTIAL or NONE, and why. Travels with the artifact."""
 
     findings: tuple[Finding, ...]
+    trials: tuple[Trial, ...] = ()
+    """What was tried inside, by the process that became the program, before it did."""
 
     def support(self, feature: Feature) -> Support:
         """Give what was in force; a barrier not reported was not there."""

@@ -72,7 +72,8 @@ async def launch(
             words = encode_in_place(
                 written,
                 readable=tuple(_without(written.readable, written.masked)),
-                # RLIMIT_NPROC counts what else the user runs, since there is no user namespace.
+                # RLIMIT_NPROC counts all that the user runs, which may become more meanwhile: twice the
+                # limit stops a bomb between two looks of whoever counts.
                 processes=plan.limits.processes
                 + await asyncio.to_thread(count_tasks, os.geteuid()),
                 procs_files=_procs_files(group),

@@ -13,6 +13,7 @@ from typing import Any
 from cloche.model.limits import Limits
 from cloche.platforms.linux.cgroup import Group
 from cloche.platforms.linux.streams import Streams
+from cloche.platforms.linux.trying import refusal_of
 from cloche.sandbox.errors import SpawnFailed
 from cloche.sandbox.platform import Exit, Usage
 from cloche.sandbox.report import EnforcementReport
@@ -73,7 +74,7 @@ class LinuxProcess:
         await self._wait_until("confined", "started")
 
     async def start(self) -> None:
-        """Wait until the program runs. Raises SpawnFailed with the launcher's own words."""
+        """Wait until the program runs. Raises SpawnFailed with the launcher's own words, CannotConfine."""
         await self._wait_until("started")
         self._streams.start()
         self._watcher = asyncio.create_task(self._watch())
@@ -86,6 +87,8 @@ class LinuxProcess:
             loop.add_reader(self._channel, self._on_message)
         while self._stage not in stages:
             for fields in self._drain():
+                if fields["kind"] == "failed" and fields.get("call") == "trial":
+                    raise refusal_of(str(fields.get("trial")), str(fields.get("detail")))
                 if fields["kind"] == "failed":
                     raise SpawnFailed(str(fields.get("call")), str(fields.get("detail"))[:500])
                 if self._stage != "started":  # and it may have ended already

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import stat
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cloche.platforms.linux.process import LinuxProcess
 from cloche.platforms.linux.standing import report_in_place, standing_report
 from cloche.platforms.linux.streams import Streams, make_streams
 from cloche.platforms.linux.trees import open_trees
+from cloche.platforms.linux.trying import insist_on_trials, insisted, read_trials
 from cloche.sandbox.codec import describe, encode
 from cloche.sandbox.errors import CannotConfine, SpawnFailed
 from cloche.sandbox.features import Feature, Features, Finding, Need, Support
@@ -84,17 +86,14 @@ class LinuxPlatform:
         prepared = await self._nursery.take(ground)
         held = self._hold(plan, prepared)
         process = await self._launch(plan, rest, prepared)
-        try:
+        async with _begun(process):
             await process.wait_confined()
             # While the program starts: it must be there first, since a refusal of it is told instead.
-            process.report = standing_report(process.facts, held, plan)
+            trials = read_trials(process.facts, process.sockets)
+            process.report = standing_report(process.facts, held, trials, plan)
             await process.start()
             _insist(process.report.findings, plan)
-        except BaseException:
-            for each in process.sockets.values():
-                each.close()  # nobody will ever serve them
-            await asyncio.shield(process.close())
-            raise
+            insist_on_trials(trials, plan)
         self._nursery.expect(ground, plan.limits)
         return process
 
@@ -102,6 +101,8 @@ class LinuxPlatform:
         group = self._groups().create()
         try:
             group.limit(plan.limits)
+            limits = group.findings()
+            _insist(limits, plan, among=frozenset(finding.feature for finding in limits))
             process = await launch(plan, self._launcher, group, self._bury)
         except BaseException as error:
             group.kill()
@@ -109,15 +110,10 @@ class LinuxPlatform:
             if isinstance(error, OSError):
                 raise SpawnFailed("keeper", str(error)) from error
             raise
-        try:
+        async with _begun(process):
             await process.start()
-            process.report = report_in_place(process.facts, group.findings(), plan)
+            process.report = report_in_place(process.facts, limits, plan)
             _insist(process.report.findings, plan)
-        except BaseException:
-            for each in process.sockets.values():
-                each.close()
-            await asyncio.shield(process.close())
-            raise
         return process
 
     def _hold(self, plan: SandboxPlan, prepared: Prepared) -> tuple[Finding, ...]:
@@ -139,15 +135,16 @@ class LinuxPlatform:
         try:
             _hand_over(inside, prepared)
             trees = await open_trees(describe(rest), prepared.user, self._launcher)
-            prepared.launch(encode(plan, rest, landlock=True), inside, trees)
+            words = encode(plan, rest, landlock=True, host_pid=os.getpid(), insists=insisted(plan))
+            prepared.launch(words, inside, trees)
         except BaseException as error:
             # When init is gone the socket tells only that; why, init has told us itself.
-            words = prepared.find_last_words() if isinstance(error, OSError) else None
+            last = prepared.find_last_words() if isinstance(error, OSError) else None
             for descriptor in streams.values():
                 os.close(descriptor)
             self._nursery.give_up(prepared)
             if isinstance(error, OSError):
-                raise words or SpawnFailed("launcher", str(error)) from error
+                raise last or SpawnFailed("launcher", str(error)) from error
             raise
         finally:
             for descriptor in inside:
@@ -180,6 +177,18 @@ class LinuxPlatform:
         await self._launcher.close()
         if self._cgroups is not None:
             self._cgroups.close()
+
+
+@asynccontextmanager
+async def _begun(process: LinuxProcess) -> AsyncIterator[None]:
+    """End a process of which the block raises: nobody will ever serve it."""
+    try:
+        yield
+    except BaseException:
+        for each in process.sockets.values():
+            each.close()
+        await asyncio.shield(process.close())
+        raise
 
 
 def _file_system(path: Path) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cloche.model.trial import Trial
 from cloche.platforms.linux.cgroup import Group
 from cloche.platforms.linux.watcher import Watcher
 from cloche.sandbox.features import Feature, Finding, Support
@@ -45,12 +46,16 @@ _NOT_IN_PLACE = {
 
 
 def standing_report(
-    facts: Mapping[str, Any], held: tuple[Finding, ...], plan: SandboxPlan
-) -> EnforcementReport:  # Any: JSON from the launcher
+    facts: Mapping[str, Any],  # Any: JSON from the launcher
+    held: tuple[Finding, ...],
+    trials: tuple[Trial, ...],
+    plan: SandboxPlan,
+) -> EnforcementReport:
     """Give the report of one sandbox.
 
     `facts` is what the process that became the program read of itself, from the
-    kernel, behind its last barrier; `held` what the host read before it started.
+    kernel, behind its last barrier; `held` what the host read before it started;
+    `trials` what was tried in between.
     """
     status = {str(key): str(value) for key, value in facts.get("credentials", {}).items()}
     findings = [
@@ -68,7 +73,7 @@ def standing_report(
         *held,
         *_always(plan),
     ]
-    return EnforcementReport(tuple(findings))
+    return EnforcementReport(tuple(findings), trials)
 
 
 def report_in_place(

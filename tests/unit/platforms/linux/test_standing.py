@@ -33,7 +33,7 @@ def told(**changes: str) -> dict[str, Any]:
 
 
 def support(facts: dict[str, Any], feature: Feature) -> Support:
-    return standing_report(facts, (), PLAN).support(feature)
+    return standing_report(facts, (), (), PLAN).support(feature)
 
 
 def test_all_that_was_read_back_is_full() -> None:
