@@ -116,8 +116,16 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
+def main(request: dict[str, Any]) -> None:
+    """Run in the stage that the request names, where its base lies already, or in one of its own."""
+    if "stage" in request:
+        print(json.dumps(asyncio.run(run(request, Path(request["stage"])))))
+        return
     with tempfile.TemporaryDirectory(prefix="cloche-contain-", ignore_cleanup_errors=True) as root:
-        print(json.dumps(asyncio.run(run(json.loads(sys.argv[1]), Path(root)))))
+        print(json.dumps(asyncio.run(run(request, Path(root)))))
         # overlayfs leaves a directory of mode 0, which its owner could not list and so not remove.
         (Path(root) / "tx/work/work").chmod(0o700)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
