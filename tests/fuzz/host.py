@@ -294,7 +294,7 @@ def system_files(since: float, places: tuple[str, ...] = ("/usr", "/etc")) -> li
             for entry in entries:
                 seen = entry.stat(follow_symlinks=False)
                 if seen.st_ctime >= since:
-                    found.append(f"system: {entry.path}: changed")
+                    found.append(f"system: {entry.path!a}: changed")
                 if stat.S_ISDIR(seen.st_mode):
                     waiting.append(entry.path)
     return found

@@ -46,11 +46,11 @@ def tree(place: Path) -> None:
     os.utime(place / "open", (1, 1))
 
 
-def key() -> int:
+def key(name: str) -> int:
     """A key in the user's keyring, which no session ends."""
     with contextlib.suppress(OSError, Unable):
         call = libc.number(248, 217)
-        made = libc.syscall(call, b"user\0", b"cloche-canary\0", TEXT, len(TEXT), _USER_KEYRING)
+        made = libc.syscall(call, b"user\0", f"{name}\0".encode(), TEXT, len(TEXT), _USER_KEYRING)
         libc.syscall(libc.number(250, 219), _KEYCTL_SETPERM, made, 0x3F3F3F3F)
         libc.syscall(
             libc.number(250, 219), _KEYCTL_SET_TIMEOUT, made, 86_400
@@ -95,7 +95,7 @@ def main() -> None:
             "semaphore": semaphore,
             "messages": messages,
             "queue": queue(name),
-            "key": key(),
+            "key": key(name),
         }
         try:
             print(json.dumps(laid), flush=True)

@@ -31,7 +31,7 @@ class Watch:
         """Say in a line each what changed, appeared or is gone."""
         now = self._look()
         return [
-            f"{facet}: {name}: {_told(before)} -> {_told(after)}"
+            f"{facet}: {_plain(name)}: {_told(before)} -> {_told(after)}"
             for facet in self._facets
             for name in sorted({*self._before[facet], *now[facet]})
             if (facet, name) not in self.restless
@@ -45,6 +45,11 @@ class Watch:
 
     def _look(self) -> Looks:
         return {name: facet() for name, facet in self._facets.items()}
+
+
+def _plain(name: str) -> str:
+    """Give a name that a stranger may have made so that it does nothing to a terminal."""
+    return name.encode("unicode_escape").decode("ascii")
 
 
 def _told(value: str | None) -> str:

@@ -226,7 +226,8 @@ class Values:
         """Give a process: mostly this one or none; seldom the one that counts, or all."""
         if self.chance(0.95):
             return self.rng.choice((0, 0, 0, 1, self._own(), self._own(), 99_999, *self.children))
-        return self.rng.choice((-1, int(self.bait["host_pid"]), *range(2, 12)))
+        every = -1 if self.chance(0.05) else 1  # all: whoever started this worker as well
+        return self.rng.choice((every, int(self.bait["host_pid"]), *range(3, 12)))
 
     def _own(self) -> int:
         return int(self.bait["worker"])

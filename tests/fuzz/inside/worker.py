@@ -58,6 +58,7 @@ class Worker:
 
     def run(self) -> None:
         """Make the calls; the process may end in any of them."""
+        os.setpgid(0, 0)  # signals to the group are not to reach whoever started this worker
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
         self._open_some()
@@ -168,7 +169,7 @@ _MADE = (
     os.pipe,
     lambda: os.memfd_create("cloche-fuzz", 2),
     lambda: os.pidfd_open(os.getpid()),
-    lambda: os.pidfd_open(os.getppid()),
+    lambda: os.pidfd_open(1),
     lambda: tuple(each.detach() for each in socket.socketpair()),
     lambda: int(_libc.syscall(*_numbers("epoll_create1"), 0, 0, 0, 0, 0, 0)),
     lambda: int(_libc.syscall(*_numbers("eventfd2"), 1, 0x800, 0, 0, 0, 0)),
