@@ -48,7 +48,7 @@ def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
         writable=tuple(request.get("writable", ("/project", "/tmp", "/home/user"))),
         limits=limits,
         network=NetworkPlan(observed=request.get("observed", True)),
-        stdin=True,
+        stdin=request.get("stdin", "") is not None,
     )
 
 
@@ -90,8 +90,9 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
         served = egress(request, process.sockets, seen)
         try:
             await served.start()
-            await process.write_input(request.get("stdin", "").encode())
-            await process.write_input(b"")
+            if request.get("stdin", "") is not None:
+                await process.write_input(request.get("stdin", "").encode())
+                await process.write_input(b"")
             while (chunk := await process.read_output()) is not None:
                 output[chunk[0]] += chunk[1]
             ended = await process.wait_exited()
