@@ -43,6 +43,11 @@ REMOVED = {
         'calls.mount("overlay", place, "overlay", abi.MS_NOSUID | abi.MS_NODEV, data)',
         'calls.mount(f"{_BASE}/layers/1", place, None, abi.MS_BIND)',
     ),
+    "2-devices": (
+        "cloche_launch/mounts.py",
+        "calls.mount_setattr(tree, abi.MOUNT_ATTR_RDONLY | _ONLY_DEVICES)",
+        "pass",
+    ),
 }
 UNCHECKED = (
     "cloche/platforms/linux/spawn.py",
@@ -81,8 +86,12 @@ def test_a_barrier_that_is_not_there_is_found(
             (copy / "src" / file).write_text(content.replace(text, replacement))
         said = json.dumps([jail, str(copy / "src")])
         changes = told("removed", said)
-    facet = {"5-ipc-namespace": "objects", "25-transaction-overlay": "files"}[barrier]
-    assert any(f"{facet}: " in change for change in changes), changes
+    facets = {
+        "5-ipc-namespace": "objects",
+        "25-transaction-overlay": "files",
+        "2-devices": "devices",
+    }
+    assert any(f"{facets[barrier]}: " in change for change in changes), changes
 
 
 def test_every_call_of_the_profile_has_arguments_of_its_own() -> None:
@@ -375,7 +384,7 @@ def main(name: str, *more: str) -> None:
     if name == "removed":
         unshare(abi.CLONE_NEWIPC)
         jail, source = json.loads(more[0])
-        print(json.dumps(calls.fuzz(tuple(jail), source, seconds=3, seed=name).changes))
+        print(json.dumps(calls.fuzz(tuple(jail), source, seconds=SECONDS, seed=name).changes))
         return
     try:
         alone()

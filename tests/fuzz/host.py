@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.fuzz.watch import Facet
 
 from cloche_launch import netlink
+from cloche_launch.sources import DEVICES
 
 MARK = "cloche-fuzz"
 """Begins each name that the program inside gives anything: none may turn up outside."""
@@ -35,6 +36,7 @@ _CHANGE_BY_THEMSELVES = (
     "/proc/sys/kernel/ns_last_pid",
     "/proc/sys/kernel/perf_event_max_sample_rate",
 )
+_TIMED = frozenset(DEVICES) - {"tty"}  # whose times each terminal's input and output set
 _PUBLIC_PLACES = (
     "/",
     "/dev",
@@ -129,7 +131,7 @@ def _generation() -> str:
 
 
 def devices() -> dict[str, str]:
-    """What is in /dev, but terminals and shared memory, which come and go."""
+    """What is in /dev, but terminals and shared memory, which come and go; of what is shown, the times."""
     found = {}
     for top, directories, files in os.walk("/dev"):
         directories[:] = [
@@ -141,6 +143,8 @@ def devices() -> dict[str, str]:
                 found[f"{top}/{name}"] = (
                     f"{seen.st_mode:o} {seen.st_uid} {seen.st_gid} {seen.st_rdev:x}"
                 )
+                if name in _TIMED:
+                    found[f"{top}/{name}"] += f" {seen.st_mtime_ns}"
     return found
 
 

@@ -131,73 +131,25 @@ move_pages 279 pid count data data out small; kexec_file_load 320 fd fd size dat
 fanotify_mark 301 fd fanotify noise dirfd path; uselib 134 path; ustat 136 device out
 sysfs 139 small name out; remap_file_pages 216 address length zero page map
 """
+
+
+def _words(text: str) -> "tuple[str, ...]":
+    return tuple(text.split())
+
+
 # These mostly end or stop whoever makes them, and so are made seldom.
-SELDOM = [
-    "exit",
-    "exit_group",
-    "rt_sigreturn",
-    "pause",
-    "rt_sigsuspend",
-    "vfork",
-    "kill",
-    "tkill",
-    "tgkill",
-    "execve",
-    "execveat",
-    "arch_prctl",
-    "brk",
-    "munmap",
-    "mprotect",
-    "mremap",
-    "set_robust_list",
-    "rseq",
-    "set_tid_address",
-    "close_range",
-    "alarm",
-    "setitimer",
-    "rt_sigprocmask",
-    "rt_sigaction",
-    "landlock_restrict_self",
-    "rt_sigqueueinfo",
-    "rt_tgsigqueueinfo",
-    "pidfd_send_signal",
-    "setrlimit",
-    "prlimit64",
-    "sigaltstack",
-    "fork",
-    "clone",
-    "mseal",
-    "sync",
-    "syncfs",
-    "mlockall",
-    "rt_sigtimedwait",
-    "clock_nanosleep",
-    "nanosleep",
-    "wait4",
-    "waitid",
-    "futex",
-    "personality",
-    "pkey_mprotect",
-]
+SELDOM = _words("""
+exit exit_group rt_sigreturn pause rt_sigsuspend vfork kill tkill tgkill execve execveat
+arch_prctl brk munmap mprotect mremap set_robust_list rseq set_tid_address close_range alarm
+setitimer rt_sigprocmask rt_sigaction landlock_restrict_self rt_sigqueueinfo rt_tgsigqueueinfo
+pidfd_send_signal setrlimit prlimit64 sigaltstack fork clone mseal sync syncfs mlockall
+rt_sigtimedwait clock_nanosleep nanosleep wait4 waitid futex personality pkey_mprotect
+""")
 # What gives a descriptor, to be used by the calls that follow.
-OPENERS = [
-    "open",
-    "openat",
-    "openat2",
-    "creat",
-    "dup",
-    "socket",
-    "memfd_create",
-    "epoll_create1",
-    "eventfd2",
-    "timerfd_create",
-    "signalfd4",
-    "inotify_init1",
-    "pidfd_open",
-    "landlock_create_ruleset",
-    "accept4",
-    "fcntl",
-]
+OPENERS = _words("""
+open openat openat2 creat dup socket memfd_create epoll_create1 eventfd2 timerfd_create signalfd4
+inotify_init1 pidfd_open landlock_create_ruleset accept4 fcntl
+""")
 MAKES_A_PROCESS = ("fork", "vfork", "clone", "clone3")
 _WITH_DESCRIPTOR = {"fd", "dirfd", "socket"}
 

@@ -78,6 +78,8 @@ class Values:
         if self.chance(0.02):
             return self.noise()
         if kind in structures.MAKERS:
+            if self.chance(0.1):
+                return 0  # left out: for many calls that is another question
             return self.pointer_to(structures.MAKERS[kind](self))
         if kind in bits.CHOICES:
             return self.rng.choice(bits.CHOICES[kind])
