@@ -243,12 +243,16 @@ def remains(pid: int, ended: float, namespaces: dict[str, str]) -> list[str]:
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     for each in filter(str.isdecimal, os.listdir("/proc")):
         fields = host.text(f"/proc/{each}/stat").rpartition(")")[2].split()
-        # A number of a namespace is given again at once: only what is older than the end counts.
+        # A namespace's number is given again at once, to a sandbox of somebody else's: that one started
+        # later, or is in a group of another owner's.
         if not fields or booted + int(fields[19]) / os.sysconf("SC_CLK_TCK") > ended - 0.05:
+            continue
+        owners = map(Owner.find_in, host.text(f"/proc/{each}/cgroup").replace("\n", "/").split("/"))
+        if any(owner and owner.pid != pid for owner in owners):
             continue
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/{each}/ns/pid") == namespaces.get("pid"):
-                found.append(f"left: process {each}: {host.text(f'/proc/{each}/cmdline')}")
+                found.append(f"left: process {each}: {host.text(f'/proc/{each}/cmdline')!a}")
     for top, names, _ in os.walk("/sys/fs/cgroup"):
         owners = ((name, Owner.find_in(name)) for name in names)
         found += [
