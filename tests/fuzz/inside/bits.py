@@ -59,6 +59,7 @@ FLAGS = {
 # One of them is taken.
 CHOICES = {
     "zero": (0,),
+    "one": (1, 1, 2),
     "whence": _of("0 1 2 3 4 9"),
     "flock": _of("1 2 4 5 6 8 32 0xe0"),
     "fcntl": (

@@ -164,6 +164,18 @@ def sched_attr(values: "Values") -> bytes:
     )
 
 
+def ruleset(values: "Values") -> bytes:
+    """struct landlock_ruleset_attr: handled_access_fs, handled_access_net, scoped."""
+    return struct.pack("=3Q", values.rng.getrandbits(16), values.rng.randrange(4), 0).ljust(
+        4096, b"\0"
+    )
+
+
+def sched_param(values: "Values") -> bytes:
+    """struct sched_param of a policy that is not of real time."""
+    return struct.pack("=i", values.rng.choice((0, 0, 0, 1, 99)))
+
+
 def landlock_rule(values: "Values") -> bytes:
     """struct landlock_path_beneath_attr, or of a port."""
     return struct.pack("=Qi", values.rng.getrandbits(16), _whole(values.descriptor())) + bytes(4)
@@ -283,6 +295,8 @@ MAKERS: "dict[str, Callable[[Values], bytes]]" = {
         perf_attr,
         uring_params,
         sched_attr,
+        ruleset,
+        sched_param,
         landlock_rule,
         file_handle,
         sock_fprog,

@@ -17,7 +17,7 @@ pwritev2 fd iovec count offset zero rwf; stat path out; fstat fd out; lstat path
 newfstatat dirfd path out at; statx dirfd path at statx out; access path mode
 faccessat dirfd path mode; faccessat2 dirfd path mode at; dup fd; dup2 fd newfd; dup3 fd newfd oflags
 fcntl fd fcntl fcntl_argument; flock fd flock; fsync fd; fdatasync fd; sync
-sync_file_range fd offset offset small; syncfs fd; truncate path length; ftruncate fd length
+sync_file_range fd offset offset flag; syncfs fd; truncate path length; ftruncate fd length
 fallocate fd fallocate length length; getdents fd out size; getdents64 fd out size; getcwd out size
 chdir path; fchdir fd; rename path newpath; renameat dirfd path dirfd newpath
 renameat2 dirfd path dirfd newpath rename; mkdir newpath mode; mkdirat dirfd newpath mode
@@ -35,26 +35,26 @@ fsetxattr fd xattr data size xattr_flags; removexattr path xattr; lremovexattr p
 fremovexattr fd xattr; sendfile fd fd pointer size; splice fd pointer fd pointer size splice
 tee fd fd size splice; vmsplice fd iovec count splice
 copy_file_range fd pointer fd pointer size zero; readahead fd offset size
-fadvise64 fd offset size small; cachestat fd data out zero; inotify_init; inotify_init1 oflags
+fadvise64 fd offset size small; cachestat fd data out zero; inotify_init; inotify_init1 flag
 inotify_add_watch fd path inotify; inotify_rm_watch fd id; memfd_create name memfd
 mmap address length prot map fd page; munmap address length
 mremap address length length mremap address; mprotect address length prot
 madvise address length madvise; msync address length msync; mincore address length out
-mlock address length; mlock2 address length small; munlock address length; mlockall small
+mlock address length; mlock2 address length flag; munlock address length; mlockall small
 munlockall; brk address; membarrier membarrier zero small
-get_mempolicy out data size address small; set_mempolicy small data size; pkey_alloc zero small
+get_mempolicy out data size address small; set_mempolicy small data size; pkey_alloc zero flag
 pkey_free small; pkey_mprotect address length prot small; mseal address length zero
 process_madvise fd iovec count madvise zero; fork; vfork; execve path strings strings
 execveat dirfd path strings strings at; exit small; exit_group small
 wait4 pid out wait out; waitid idtype pid out wait out; kill pid signal; tkill pid signal
 tgkill pid pid signal; getpid; getppid; gettid; getpgid pid; setpgid pid pid; getpgrp; setsid
-getsid pid; pidfd_open pid oflags; pidfd_send_signal fd signal data small
+getsid pid; pidfd_open pid flag; pidfd_send_signal fd signal pointer flag
 set_tid_address pointer; set_robust_list data size; get_robust_list pid out out
 rseq data size small noise; arch_prctl arch_prctl address; getrlimit resource out
 setrlimit resource rlimit; prlimit64 pid resource rlimit out; getrusage small out; times out
 getpriority small pid; setpriority small pid small; sched_yield; sched_getaffinity pid size out
-sched_setaffinity pid size data; sched_getparam pid out; sched_setparam pid data
-sched_getscheduler pid; sched_setscheduler pid small words; sched_get_priority_max small
+sched_setaffinity pid size data; sched_getparam pid out; sched_setparam pid sched_param
+sched_getscheduler pid; sched_setscheduler pid flag sched_param; sched_get_priority_max small
 sched_get_priority_min small; sched_rr_get_interval pid out; sched_getattr pid out size zero
 sched_setattr pid sched_attr zero; ioprio_get small pid; ioprio_set small pid noise
 getcpu out out zero; capget cap_header out; capset cap_header data; getuid; geteuid; getgid; getegid
@@ -64,23 +64,23 @@ setgroups small words; setfsuid uid; setfsgid uid; rt_sigaction signal sigaction
 rt_sigprocmask small sigset out sigset_size; rt_sigreturn; rt_sigsuspend sigset sigset_size
 rt_sigpending out sigset_size; rt_sigtimedwait sigset out timespec sigset_size
 rt_sigqueueinfo pid signal data; rt_tgsigqueueinfo pid pid signal data; sigaltstack data out
-signalfd fd sigset sigset_size; signalfd4 fd sigset sigset_size oflags; pause; alarm small
+signalfd fd sigset sigset_size; signalfd4 fd sigset sigset_size flag; pause; alarm small
 restart_syscall; clock_gettime clock out; clock_getres clock out
 clock_nanosleep clock small timespec out; gettimeofday out out; time out; nanosleep timespec out
 getitimer small out; setitimer small timeval out; timer_create clock sigevent out
-timer_settime id small timespec out; timer_gettime id out; timer_getoverrun id; timer_delete id
-timerfd_create clock oflags; timerfd_settime fd small timespec out; timerfd_gettime fd out
+timer_settime id flag timespec out; timer_gettime id out; timer_getoverrun id; timer_delete id
+timerfd_create clock flag; timerfd_settime fd flag timespec out; timerfd_gettime fd out
 select small words words words timeval; pselect6 small words words words timespec data
 poll pollfds small small; ppoll pollfds small timespec sigset sigset_size; epoll_create small
-epoll_create1 oflags; epoll_ctl fd epoll fd epoll_event; epoll_ctl_old fd epoll fd epoll_event
+epoll_create1 flag; epoll_ctl fd epoll fd epoll_event; epoll_ctl_old fd epoll fd epoll_event
 epoll_wait fd out small small; epoll_pwait fd out small small sigset sigset_size
-epoll_pwait2 fd out small timespec sigset sigset_size; eventfd small; eventfd2 small oflags
+epoll_pwait2 fd out small timespec sigset sigset_size; eventfd small; eventfd2 small flag
 pipe out; pipe2 out oflags; futex words futex small timespec words noise
 futex_waitv data small zero timespec clock; futex_wake words noise small small
 futex_wait words small noise small timespec clock; futex_requeue data small small small
 socket family socket_type protocol; socketpair family socket_type protocol pair
 bind socket sockaddr socklen; connect socket sockaddr socklen; listen socket small
-accept socket out pointer; accept4 socket out pointer oflags; getsockname socket out pointer
+accept socket out pointer; accept4 socket out pointer flag; getsockname socket out pointer
 getpeername socket out pointer; sendto socket message size msg sockaddr socklen
 recvfrom socket out size msg out pointer; sendmsg socket msghdr msg; recvmsg socket msghdr msg
 sendmmsg socket mmsghdr small msg; recvmmsg socket mmsghdr small msg timespec
@@ -89,15 +89,15 @@ getsockopt socket level option out pointer; shmget key length ipc; shmat id addr
 shmctl id ipc_command data; semget key small ipc; semop id sembuf small
 semtimedop id sembuf small timespec; semctl id small ipc_command data; msgget key ipc
 msgsnd id data size ipc; msgrcv id out size small ipc; msgctl id ipc_command data; uname out
-sysinfo out; getrandom out size small; landlock_create_ruleset words size small
-landlock_add_rule fd small landlock_rule zero; landlock_restrict_self fd zero
+sysinfo out; getrandom out size flag; landlock_create_ruleset ruleset ruleset_size flag
+landlock_add_rule fd one landlock_rule zero; landlock_restrict_self fd zero
 clone clone stack out out address; clone3 clone_args how_size; ioctl fd ioctl ioctl_argument
 prctl prctl prctl_argument address noise noise; personality personality; unshare clone
 setns fd clone; ptrace ptrace pid address data; process_vm_readv pid iovec count iovec count zero
 process_vm_writev pid iovec count iovec count zero; pidfd_getfd fd small zero
 kcmp pid pid small fd fd; keyctl keyctl key_serial data size key_serial
 add_key key_type name data size key_serial; request_key key_type name data key_serial
-bpf bpf bpf_attr how_size; perf_event_open perf_attr pid small fd perf; userfaultfd oflags
+bpf bpf bpf_attr how_size; perf_event_open perf_attr pid small fd perf; userfaultfd flag
 mount path path file_system mount mount_data; umount2 path umount
 move_mount dirfd path dirfd path move_mount; open_tree dirfd path open_tree; fsopen file_system small
 fsconfig fd small name mount_data small; fsmount fd small mount_attribute; fspick dirfd path small

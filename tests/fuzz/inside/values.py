@@ -184,6 +184,13 @@ class Values:
     def small(self) -> int:
         return self.rng.randrange(-1, 12)
 
+    def flag(self) -> int:
+        """Give the flags of a call that knows few: mostly none, or close-on-exec and not to wait."""
+        return self.rng.choice((0, 0, 0, 0x800, 0x8_0000, 0x8_0800, 1, 2, self.rng.getrandbits(32)))
+
+    def ruleset_size(self) -> int:
+        return self.rng.choice((8, 16, 24, 24, 32, 0, 4096))
+
     def id(self) -> int:
         return self.rng.choice(self.identities) if self.chance(0.6) else self.rng.randrange(-1, 4)
 
