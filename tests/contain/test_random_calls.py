@@ -29,6 +29,7 @@ from tests.fuzz.watch import Watch
 from cloche.platforms.linux.cgroup import open_cgroups
 from cloche_launch import abi, network, profile
 from cloche_launch.calls import SyscallFailed, mount, prctl, unshare
+from cloche_launch.sources import DEVICES
 from cloche_redteam import libc, shared
 
 SECONDS = 6.0
@@ -158,7 +159,6 @@ def bind_in_the_marked_range(_: Canary) -> None:
 
 
 def bind_a_marked_name(_: Canary) -> None:
-    socket.socket(socket.AF_UNIX).detach()
     bound = socket.socket(socket.AF_UNIX)
     bound.bind(f"\0{host.MARK}")
     bound.detach()
@@ -308,6 +308,17 @@ def outcome(facet: str, act: Callable[[Canary], object]) -> list[str]:
         return []
 
 
+def alone_with_objects_and_devices() -> None:
+    """Have what a sandbox without a barrier changes be nobody else's. Needs root."""
+    unshare(abi.CLONE_NEWIPC | abi.CLONE_NEWNS)
+    mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
+    nodes = {name: os.stat(f"/dev/{name}") for name in DEVICES}
+    mount("tmpfs", "/dev", "tmpfs", 0, "mode=0755")
+    for name, seen in nodes.items():
+        os.mknod(f"/dev/{name}", seen.st_mode, seen.st_rdev)
+        os.chmod(f"/dev/{name}", seen.st_mode & 0o777)
+
+
 def alone() -> None:
     """Become a process that can change nothing of the host. Raises OSError."""
     uid, gid, rights = os.geteuid(), os.getegid(), NAMESPACES
@@ -382,7 +393,7 @@ def test_what_a_sandbox_left_would_be_seen() -> None:
 def main(name: str, *more: str) -> None:
     """Print what the watch says of a disturbance, or of a sandbox that lacks a barrier."""
     if name == "removed":
-        unshare(abi.CLONE_NEWIPC)
+        alone_with_objects_and_devices()
         jail, source = json.loads(more[0])
         print(json.dumps(calls.fuzz(tuple(jail), source, seconds=SECONDS, seed=name).changes))
         return

@@ -18,7 +18,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,9 +132,8 @@ def fuzz(jail: tuple[str, ...], source: str, *, seconds: float, seed: str) -> Fo
     found = Found(seed=seed)
     began, until = time.time(), time.monotonic() + seconds
     with laid_out(jail[:-1], source) as canary:
-        _sandbox(
-            jail, source, canary, ("true",), 10, lambda: None
-        )  # what is made once is there then
+        # What is made once and kept is there when the watch begins.
+        _sandbox(jail, source, canary, ("true",), 10, lambda: None)
         watch = Watch({**host.machine(), **canary.facets()})
         found.watched = sum(watch.sees().values())
         while not found.changes and (left := until - time.monotonic()) > 0:
@@ -172,9 +171,10 @@ def _archive() -> str:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted((ROOT / "tests/fuzz/inside").glob("*.py")):
-            archive.write(file, f"inside/{file.name}")
+            archive.writestr(f"inside/{file.name}", file.read_bytes())
         for name in ("__init__.py", "numbers.py"):
-            archive.write(ROOT / "src/cloche_launch" / name, f"cloche_launch/{name}")
+            content = (ROOT / "src/cloche_launch" / name).read_bytes()
+            archive.writestr(f"cloche_launch/{name}", content)
     return base64.b85encode(packed.getvalue()).decode()
 
 
@@ -184,7 +184,7 @@ def _sandbox(
     canary: Canary,
     argv: tuple[str, ...],
     seconds: float,
-    look: Any,
+    look: Callable[[], None],
 ) -> tuple[int, str]:
     """Run one sandbox on the canary's project, looking now and then; (the jar's own pid, what was said)."""
     limits = {
