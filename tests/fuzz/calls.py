@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.fuzz import host
 from tests.fuzz.canary import Canary, laid_out
@@ -144,14 +144,12 @@ def fuzz(jail: tuple[str, ...], source: str, *, seconds: float, seed: str) -> Fo
             def look() -> None:
                 found.changes += [f"meanwhile: {change}" for change in watch.changes()]
 
-            pid, said = _sandbox(jail, source, canary, argv, piece, look)
-            ended = time.time()
-            found.changes += watch.changes()
+            said, left_over = _sandbox(jail, source, canary, argv, piece, look)
+            found.changes += [*watch.changes(), *left_over]
             report = _last_report(said)
             if report is not None:
                 with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
                     found.add(report)
-            found.changes += remains(pid, ended, (report or {}).get("namespaces", {}))
         found.changes += host.system_files(began)
     found.changes = list(dict.fromkeys(found.changes))
     return found
@@ -185,8 +183,8 @@ def _sandbox(
     argv: tuple[str, ...],
     seconds: float,
     look: Callable[[], None],
-) -> tuple[int, str]:
-    """Run one sandbox on the canary's project, looking now and then; (the jar's own pid, what was said)."""
+) -> tuple[str, list[str]]:
+    """Run one sandbox on the canary's project, looking now and then; (what was said, what is left)."""
     limits = {
         "wall_seconds": seconds + _GRACE_SECONDS / 2,
         "output_bytes": 32 << 20,
@@ -199,7 +197,11 @@ def _sandbox(
         "PYTHONPATH": source or str(ROOT / "src"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+        Namespaces() as namespaces,
+    ):
         process = subprocess.Popen(
             [*jail, json.dumps(request)], stdout=output, stderr=errors, env=environment, cwd="/"
         )
@@ -210,13 +212,15 @@ def _sandbox(
                 raise AssertionError(f"the sandbox did not end {_GRACE_SECONDS} s after its time")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK_SECONDS)
+            namespaces.find(process.pid)
             look()
+        left_over = remains(process.pid, namespaces.numbers)
         for file in (output, errors):
             file.seek(0)
         assert process.returncode == 0, errors.read().decode()[-2000:]
         answer = json.loads(output.read())
     _sweep(canary)
-    return process.pid, str(answer["stderr"])
+    return str(answer["stderr"]), left_over
 
 
 def _sweep(canary: Canary) -> None:
@@ -237,22 +241,41 @@ def _last_report(said: str) -> dict[str, Any] | None:
     return None
 
 
-def remains(pid: int, ended: float, namespaces: dict[str, str]) -> list[str]:
+class Namespaces:
+    """The pid namespaces below a process, held open so that none of their numbers is given again."""
+
+    def __init__(self) -> None:
+        self.numbers: set[str] = set()
+        self._held = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def find(self, pid: int) -> None:
+        """Hold those of the processes that `pid` started, and they in turn."""
+        own, known = os.readlink("/proc/self/ns/pid"), {pid}
+        for each in sorted(map(int, filter(str.isdecimal, os.listdir("/proc")))):
+            fields = host.text(f"/proc/{each}/stat").rpartition(")")[2].split()
+            if not fields or int(fields[1]) not in known:
+                continue
+            known.add(each)
+            with contextlib.suppress(OSError):
+                number = os.readlink(f"/proc/{each}/ns/pid")
+                if number not in self.numbers | {own}:
+                    self._held.callback(os.close, os.open(f"/proc/{each}/ns/pid", os.O_RDONLY))
+                    self.numbers.add(number)
+
+
+def remains(pid: int, namespaces: set[str]) -> list[str]:
     """Name the processes and groups of a sandbox that is over; `pid` started it."""
     found = []
-    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     for each in filter(str.isdecimal, os.listdir("/proc")):
-        fields = host.text(f"/proc/{each}/stat").rpartition(")")[2].split()
-        # A namespace's number is given again at once, to a sandbox of somebody else's: that one started
-        # later, or is in a group of another owner's.
-        if not fields or booted + int(fields[19]) / os.sysconf("SC_CLK_TCK") > ended - 0.05:
-            continue
-        owners = map(Owner.find_in, host.text(f"/proc/{each}/cgroup").replace("\n", "/").split("/"))
-        if any(owner and owner.pid != pid for owner in owners):
-            continue
         with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/{each}/ns/pid") == namespaces.get("pid"):
-                found.append(f"left: process {each}: {host.text(f'/proc/{each}/cmdline')!a}")
+            if os.readlink(f"/proc/{each}/ns/pid") in namespaces:
+                found.append(f"left: process {each}: {host.text(f'/proc/{each}/cmdline')[:200]!a}")
     for top, names, _ in os.walk("/sys/fs/cgroup"):
         owners = ((name, Owner.find_in(name)) for name in names)
         found += [
