@@ -24,7 +24,7 @@ bench: .venv/ready
 		--no-audit --no-fund --prefix build/peers @anthropic-ai/sandbox-runtime || true
 	.venv/bin/python -m benchmarks
 
-# FUZZ=SECONDS for each target; what was found stays in build/fuzz.
+# FUZZ=SECONDS for each target, and twice that for system calls as root; what was found stays in build/fuzz.
 FUZZ ?= 30
 fuzz: .venv/ready
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"

@@ -35,6 +35,7 @@ _PROC_MASKED = (
     "vmallocinfo",
 )
 _SAFE = abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV
+_ONLY_DEVICES = abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NOEXEC
 
 
 class Root:
@@ -221,7 +222,11 @@ class Root:
         place = self._directory(operation["target"])
         calls.mount("tmpfs", place, "tmpfs", abi.MS_NOSUID | abi.MS_NOEXEC, "mode=0755,size=64k")
         for name in DEVICES:
-            self._attach(self._sources.take(f"/dev/{name}"), f"{operation['target']}/{name}")
+            tree = self._sources.take(f"/dev/{name}")
+            # The node is the host's: who may write to it could set its times, and its owner its mode. A
+            # device is written to through a read-only mount all the same.
+            calls.mount_setattr(tree, abi.MOUNT_ATTR_RDONLY | _ONLY_DEVICES)
+            self._attach(tree, f"{operation['target']}/{name}")
         for name, to in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
             os.symlink(f"/proc/self/fd{to}", f"{place}/{name}")
         os.mkdir(f"{place}/pts", 0o755)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import stat
 
 from cloche_launch import calls, landlock, message, privileges, seccomp, trials
 from cloche_launch.plan import LaunchPlan, PlanRefused, decode
@@ -39,6 +40,7 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
             os.dup2(descriptor, number, inheritable=True)
         privileges.limit(plan.open_files, plan.file_bytes, plan.processes)  # (10)
         _await(orders, "rooted")
+        open_null_anew()
         os.chdir(plan.cwd)
         abi = ruleset.restrict(plan.writable) if plan.landlock else 0  # (11)
         outside.canary, outside.pid = plan.canary, plan.host_pid
@@ -103,6 +105,14 @@ def standing() -> "dict[str, Any]":
         "credentials": status,
         "namespaces": {n: os.readlink(f"/proc/self/ns/{n}") for n in names},
     }
+
+
+def open_null_anew() -> None:
+    """Put the sandbox's own, read-only /dev/null in place of the host's, of which a descriptor sets the times."""
+    if stat.S_ISCHR(os.fstat(0).st_mode):
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        os.dup2(null, 0, inheritable=True)
+        os.close(null)
 
 
 def close_all_but_streams_and(report: int) -> None:

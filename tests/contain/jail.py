@@ -53,7 +53,7 @@ def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
         canary=str(canary),
         needs={Feature(name): Need.REQUIRED for name in request.get("required", ())},
         network=NetworkPlan(observed=request.get("observed", True)),
-        stdin=True,
+        stdin=request.get("stdin", "") is not None,
     )
 
 
@@ -95,8 +95,9 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
         served = egress(request, process.sockets, seen)
         try:
             await served.start()
-            await process.write_input(request.get("stdin", "").encode())
-            await process.write_input(b"")
+            if request.get("stdin", "") is not None:
+                await process.write_input(request.get("stdin", "").encode())
+                await process.write_input(b"")
             while (chunk := await process.read_output()) is not None:
                 output[chunk[0]] += chunk[1]
             ended = await process.wait_exited()
@@ -123,8 +124,16 @@ async def run(request: dict[str, Any], stage: Path) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
+def main(request: dict[str, Any]) -> None:
+    """Run in the stage that the request names, where its base lies already, or in one of its own."""
+    if "stage" in request:
+        print(json.dumps(asyncio.run(run(request, Path(request["stage"])))))
+        return
     with tempfile.TemporaryDirectory(prefix="cloche-contain-", ignore_cleanup_errors=True) as root:
-        print(json.dumps(asyncio.run(run(json.loads(sys.argv[1]), Path(root)))))
+        print(json.dumps(asyncio.run(run(request, Path(root)))))
         # overlayfs leaves a directory of mode 0, which its owner could not list and so not remove.
         (Path(root) / "tx/work/work").chmod(0o700)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

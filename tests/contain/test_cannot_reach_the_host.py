@@ -107,6 +107,16 @@ def test_has_its_own_name_and_no_terminal(shell: Run) -> None:
     assert done.status != 0
 
 
+@pytest.mark.parametrize("name", ["full", "null", "zero", "urandom", "fd/0"])
+def test_cannot_set_the_times_of_a_device_of_the_host(shell: Run, name: str) -> None:
+    """Anybody may who may write to it: found by random calls, which set those of /dev/null."""
+    device = "null" if name == "fd/0" else name
+    before = os.stat(f"/dev/{device}").st_mtime_ns
+    done = shell(f"touch -c /dev/{name}; : > /dev/{device}", stdin=None)
+    assert "Read-only file system" in done.stderr
+    assert os.stat(f"/dev/{device}").st_mtime_ns == before
+
+
 def test_cannot_reach_host_ipc(python: Run) -> None:
     done = python("print(open('/proc/sysvipc/shm').read().count(chr(10)))")
     assert done.stdout == "1\n"

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of everything that reads a stranger's bytes: `make fuzz`."""
+"""Fuzzing, `make fuzz`: everything that reads a stranger's bytes, and system calls from inside a sandbox."""
