@@ -64,7 +64,8 @@ async def _never() -> None:
 
 async def _run(argv: list[str]) -> str:
     """Run to the end and read what it says, as we do; what went wrong, "" when nothing did."""
-    process = await asyncio.create_subprocess_exec(*argv, stdin=-3, stdout=-1, stderr=-1)
+    # A pipe for input: runc and crun give what they are handed to the mapped user, and /dev/null is everybody's.
+    process = await asyncio.create_subprocess_exec(*argv, stdin=-1, stdout=-1, stderr=-1)
     try:
         _, said = await asyncio.wait_for(process.communicate(), _PATIENCE)
     except TimeoutError:

@@ -63,7 +63,7 @@ def _live(
     plan = _finish(root, channel, orders)
     if plan is None:
         return 125  # the host changed its mind, or is gone
-    for line in payload.lines(exec_read):
+    for line in payload.lines(exec_read, child):
         if line["kind"] == "spawned":
             child = line["pid"]
             break  # whoever wrote this has ended, and the program must not speak for it

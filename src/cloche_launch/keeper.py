@@ -54,7 +54,7 @@ def _live(
     os.close(report_write)
     for descriptor in streams:
         os.close(descriptor)
-    for line in payload.lines(report_read):
+    for line in payload.lines(report_read, child):
         tell(channel, line)
         if line["kind"] == "failed":
             return 125

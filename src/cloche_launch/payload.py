@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+_LOOK_MILLISECONDS = 100
 _LEAST_FOR_TWO = 3  # init, this process, and the program beside it
 _TELLING = ("NoNewPrivs", "Seccomp", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
@@ -129,13 +131,30 @@ def _await(orders: socket.socket, kind: str) -> list[int]:
     return descriptors
 
 
-def lines(descriptor: int) -> "Iterator[dict[str, Any]]":
-    """Yield what the program's own process reports until the exec closes the pipe."""
+def lines(descriptor: int, child: int) -> "Iterator[dict[str, Any]]":
+    """Yield what `child` reports until its exec or its end closes the pipe."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
     text = b""
-    while block := os.read(descriptor, 65_536):
+    while True:
+        while not poll.poll(_LOOK_MILLISECONDS):
+            _end_if_stopped(child)
+        block = os.read(descriptor, 65_536)
+        if not block:
+            return
         *whole, text = (text + block).split(b"\n")
         for line in whole:
             yield json.loads(line)
+
+
+def _end_if_stopped(child: int) -> None:
+    """Kill a process that a program stopped before it could tell of the program. waitid(2).
+
+    They are one user's, so it may; nobody's clock runs before we have heard.
+    """
+    flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+    if os.waitid(os.P_PID, child, flags) is not None:
+        os.kill(child, signal.SIGKILL)
 
 
 def find(name: str, path: str) -> str:

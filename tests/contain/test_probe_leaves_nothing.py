@@ -1,6 +1,7 @@
 import asyncio
 from pathlib import Path
 
+from cloche.model.tier import Tier
 from cloche.platforms.linux.spawn import LinuxPlatform
 from cloche.sandbox.features import Feature, Features, Support
 
@@ -9,7 +10,7 @@ def probe(home: Path) -> Features:
     async def once() -> Features:
         platform = LinuxPlatform(ahead=0)
         try:
-            return await platform.probe(home)
+            return await platform.probe(home, Tier.NAMESPACES)
         finally:
             await platform.close()
 
