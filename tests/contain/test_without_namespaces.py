@@ -178,6 +178,29 @@ def test_what_the_policy_hides_is_not_there(place: Path, cloche: Cloche) -> None
     assert (place / "project/.env").read_text() == "TOKEN=canary\n"
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm -rf config",
+        "rm -rf config; mkdir config; echo new > config/new",
+        "rm -rf config; echo new > config",
+    ],
+)
+def test_what_the_policy_hides_is_not_deleted_with_its_directory(
+    place: Path, cloche: Cloche, script: str
+) -> None:
+    config = place / "project/config"
+    config.mkdir()
+    (config / ".env").write_text("TOKEN=canary\n")
+    (config / "kept").write_text("kept\n")
+    for each in (config, *config.iterdir()):
+        os.chown(each, _uid(), _uid() if os.geteuid() == 0 else -1)
+    done = run_in(place, cloche, "sh", "-c", script)
+    assert done.returncode == 96, done.stdout
+    assert "config/.env: the policy hides it" in str(events(done)[-1]["reasons"])
+    assert (config / ".env").read_text() == "TOKEN=canary\n"
+
+
 def test_nothing_outlives_the_step(place: Path, cloche: Cloche) -> None:
     mark = f"86{os.getpid()}"
     daemon = f"setsid sleep {mark} >/dev/null 2>&1"
