@@ -49,7 +49,7 @@ DEEDS = st.lists(
         st.builds(
             lambda p, m: lambda root: (root / p).chmod(m),
             PATHS,
-            st.sampled_from([0o755, 0o600, 0o700]),
+            st.sampled_from([0o755, 0o555, 0o700]),
         ),
     ),
     max_size=12,
