@@ -6,6 +6,7 @@ layer, in overlayfs's own signs: from there on nothing knows the difference.
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,8 @@ from cloche.workspace.layer import Layer
 from cloche.workspace.merged import Entry, MergedTree
 
 _MOST_ENTRIES = 1_000_000
-_CHUNK = 1 << 30
+_CHUNK = 64 << 20
+_RESERVE = 20  # a twentieth of the file system stays free, as kernel.quota has it
 _USABLE = 0o700
 _BLOCK = 512  # the unit of st_blocks, stat(2)
 _CLOCK = ".clock"
@@ -153,14 +155,26 @@ class Replica:
             found = os.fstat(source)
             target = self._effects.create(parent, name, b"")
             try:
-                while os.copy_file_range(source, target, _CHUNK):
-                    pass
+                os.ftruncate(target, found.st_size)
+                for start, end in _written(source, found.st_size):
+                    self._copy_range(source, target, start, end)
                 self._effects.chmod(target, stat.S_IMODE(found.st_mode) & 0o777)
                 self._effects.utime(target, found.st_atime_ns, found.st_mtime_ns)
             finally:
                 os.close(target)
         finally:
             os.close(source)
+
+    def _copy_range(self, source: int, target: int, start: int, end: int) -> None:
+        """Copy what lies between two offsets, unless that would leave the disk nearly full."""
+        while start < end:
+            state = os.fstatvfs(target)
+            if state.f_bavail < state.f_blocks // _RESERVE:
+                raise TreeTooLarge(str(self._lower_path), "a copy of it would fill the disk")
+            count = os.copy_file_range(source, target, min(end - start, _CHUNK), start, start)
+            if not count:
+                return  # it was cut meanwhile
+            start += count
 
     def _remember(self) -> None:
         with _open(self.place) as place:
@@ -271,6 +285,20 @@ class Replica:
         finally:
             os.close(closed)
         return found
+
+
+def _written(source: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield where a file has data, without its holes: a copy of those would be real. lseek(2)."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(source, end, os.SEEK_DATA)
+            end = min(os.lseek(source, start, os.SEEK_HOLE), size)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return  # a hole up to the end, or the file was cut meanwhile
+            raise
+        yield start, end
 
 
 @contextlib.contextmanager
