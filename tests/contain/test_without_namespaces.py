@@ -237,6 +237,22 @@ def test_a_hidden_directory_is_shown_shut_and_empty(place: Path, cloche: Cloche)
     assert printed(done).count("cat: ") == 3
 
 
+def test_the_users_identity_is_lent_to_nobody(place: Path, cloche: Cloche) -> None:
+    deeds = (
+        "import os\n"
+        "def is_refused(call, *words):\n"
+        "    try: call(*words)\n"
+        "    except PermissionError: return True\n"
+        "os.close(os.open('plain', os.O_CREAT, 0o755))\n"
+        "made = os.O_CREAT | os.O_WRONLY\n"
+        "print(all([is_refused(os.chmod, 'plain', 0o4755), is_refused(os.chmod, 'plain', 0o2755),\n"
+        "    is_refused(os.fchmod, os.open('plain', os.O_RDONLY), 0o4755),\n"
+        "    is_refused(os.open, 'lent', made, 0o4755), is_refused(os.mknod, 'lent', 0o104755)]))\n"
+    )
+    done = run_in(place, cloche, "/usr/bin/python3", "-c", deeds)
+    assert printed(done) == "True\n"
+
+
 def test_nothing_outlives_the_step(place: Path, cloche: Cloche) -> None:
     mark = f"86{os.getpid()}"
     daemon = f"setsid sleep {mark} >/dev/null 2>&1"
