@@ -253,6 +253,14 @@ def test_the_users_identity_is_lent_to_nobody(place: Path, cloche: Cloche) -> No
     assert printed(done) == "True\n"
 
 
+@pytest.mark.parametrize("name", ["net/tcp", "mountinfo", "cgroup", "root/etc/passwd"])
+def test_the_hosts_mounts_and_connections_are_not_seen(
+    place: Path, cloche: Cloche, name: str
+) -> None:
+    done = run_in(place, cloche, "cat", f"/proc/self/{name}")
+    assert "Permission denied" in printed(done)
+
+
 def test_nothing_outlives_the_step(place: Path, cloche: Cloche) -> None:
     mark = f"86{os.getpid()}"
     daemon = f"setsid sleep {mark} >/dev/null 2>&1"
