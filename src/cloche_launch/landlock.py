@@ -36,8 +36,12 @@ _FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 # Devices are made by init; no right to make or remove anything beside them.
 _DEVICES = tuple(f"dev/{name}" for name in DEVICES)
 _TREES = ("dev/pts", "dev/shm")
-# Of the host's /proc a program without a root of its own sees itself and what runtimes ask of the machine.
-_OWN_PROC = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version")
+# Of the host's /proc a program without a root of its own sees what runtimes ask of the machine, and of
+# itself no more than this: /proc/self whole has the host's mounts and connections in it. A rule names
+# one process: its children see nothing of themselves.
+_OF_MACHINE = ("cpuinfo", "meminfo", "stat", "version")
+_OF_ITSELF = ("stat", "statm", "status", "maps")
+_PROC = tuple(f"/proc/{name}" for name in (*_OF_MACHINE, *(f"self/{n}" for n in _OF_ITSELF)))
 
 
 def abi() -> int:
@@ -140,9 +144,9 @@ def restrict_in_place(readable: list[str], writable: list[str], port: int) -> in
         rules.allow(path, rules.handled)
     for path in _DEVICES:
         rules.allow(f"/{path}", WRITE_FILE | READ_FILE | IOCTL_DEV)
-    for path in _OWN_PROC:
+    for path in _PROC:
         with contextlib.suppress(FileNotFoundError):
-            rules.allow(path, READ_FILE | READ_DIR)
+            rules.allow(path, READ_FILE)
     if port:
         rules.connect(port)
     rules.enforce()

@@ -229,11 +229,33 @@ IN_PLACE_FCNTLS = {
 IN_PLACE_IOCTLS = {
     0x8901: "FIOSETOWN is F_SETOWN for sockets",
     0x8902: "SIOCSPGRP is F_SETOWN for sockets",
+    0x40086602: "FS_IOC_SETFLAGS asks for no right to write",
+    0x401C5820: "FS_IOC_FSSETXATTR asks for no right to write",
+    0x40806685: "FS_IOC_ENABLE_VERITY makes a file read-only for ever",
 }
+
+# linux/stat.h. Who owns a file may let others run it as himself, and the directories above it are his
+# to open: on a machine of several users, a way out by the hands of another.
+SET_IDENTITY = 0o6000
+MODES = {
+    "chmod": 1,
+    "fchmod": 1,
+    "fchmodat": 2,
+    "fchmodat2": 2,
+    "creat": 1,
+    "mknod": 1,
+    "mknodat": 2,
+}
+O_MAKES = 0o100 | 0o20000000
+"""O_CREAT, __O_TMPFILE (asm-generic/fcntl.h): without one of them the mode is chance."""
+MODES_OF_OPEN = {"open": (1, 2), "openat": (2, 3)}
+"""Calls, and which arguments are the flags and the mode."""
+MODE_UNSEEN = "openat2"
+"""Its mode lies in memory, where no filter can judge it; its callers know how to do without."""
 
 # linux/stat.h: a character device 0/0 is overlayfs's sign for "deleted", and needs no right
 S_IFMT, S_IFCHR, S_IFBLK = 0o170000, 0o020000, 0o060000
-MODES_OF_MKNOD = {"mknod": 1, "mknodat": 2}
+MODES_OF_MKNOD = ("mknod", "mknodat")
 
 EVERYBODY = 0xFFFF_FFFF
 """kill(-1): everything that the user runs, before Landlock's ABI 6 confined signals."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _EPERM = RET_ERRNO | errno.EPERM
+_ENOSYS = RET_ERRNO | errno.ENOSYS
 
 
 def compile_in_place(architecture: str, *, connects: bool) -> bytes:
@@ -26,17 +27,23 @@ def compile_in_place(architecture: str, *, connects: bool) -> bytes:
     for name in refused:
         if name in numbers:
             program.jump(bpf.JMP_JEQ_K, numbers[name], "no")
+    program.jump(bpf.JMP_JEQ_K, numbers[profile.MODE_UNSEEN], "not-there")
     program.go("judged")
     program.label("no")
     program.answer(_EPERM)
+    program.label("not-there")
+    program.answer(_ENOSYS)
     program.label("judged")
     for name, own in profile.IN_PLACE_OWN_ONLY.items():
         _only_itself(program, name, numbers[name], own)
     for name, flags in profile.FAST_OPENING.items():
         _no_flag(program, name, numbers[name], flags)
-    for name, mode in profile.MODES_OF_MKNOD.items():
+    for name, mode in profile.MODES.items():
         if name in numbers:
-            _no_device(program, name, numbers[name], mode)
+            _no_mode(program, name, numbers[name], mode)
+    for name, (flags, mode) in profile.MODES_OF_OPEN.items():
+        if name in numbers:
+            _no_mode_of_new(program, name, numbers[name], flags, mode)
     _none_of(program, "kill", numbers["kill"], 0, (profile.EVERYBODY,))
     _none_of(program, "fcntl", numbers["fcntl"], 1, profile.IN_PLACE_FCNTLS)
     _none_of(program, "ioctl", numbers["ioctl"], 1, profile.IN_PLACE_IOCTLS)
@@ -75,12 +82,27 @@ def _none_of(
     _otherwise_refused(program, name)
 
 
-def _no_device(program: bpf.Program, name: str, number: int, mode: int) -> None:
+def _no_mode(program: bpf.Program, name: str, number: int, mode: int) -> None:
+    """Refuse modes that lend the user's identity, and devices where nodes are made."""
     program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
     program.load(bpf.argument_low(mode))
-    program.mask(profile.S_IFMT)
-    for kind in (profile.S_IFCHR, profile.S_IFBLK):
-        program.jump(bpf.JMP_JEQ_K, kind, f"no-{name}")
+    program.jump(bpf.JMP_JSET_K, profile.SET_IDENTITY, f"no-{name}")
+    if name in profile.MODES_OF_MKNOD:
+        program.mask(profile.S_IFMT)
+        for kind in (profile.S_IFCHR, profile.S_IFBLK):
+            program.jump(bpf.JMP_JEQ_K, kind, f"no-{name}")
+    program.answer(RET_ALLOW)
+    _otherwise_refused(program, name)
+
+
+def _no_mode_of_new(program: bpf.Program, name: str, number: int, flags: int, mode: int) -> None:
+    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
+    program.load(bpf.argument_low(flags))
+    program.jump(bpf.JMP_JSET_K, profile.O_MAKES, f"makes-{name}", f"yes-{name}")
+    program.label(f"makes-{name}")
+    program.load(bpf.argument_low(mode))
+    program.jump(bpf.JMP_JSET_K, profile.SET_IDENTITY, f"no-{name}")
+    program.label(f"yes-{name}")
     program.answer(RET_ALLOW)
     _otherwise_refused(program, name)
 

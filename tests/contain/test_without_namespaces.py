@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -169,6 +170,29 @@ def test_effects_are_one_change(place: Path, cloche: Cloche) -> None:
     ]
 
 
+def test_directories_that_are_shut_to_their_owner_are_taken_too(
+    place: Path, cloche: Cloche
+) -> None:
+    project = place / "project"
+    (project / "shut").mkdir()
+    (project / "shut/old").write_text("old\n")
+    for each in (project / "shut/old", project / "shut"):
+        os.chown(each, _uid(), _uid() if os.geteuid() == 0 else -1)
+    (project / "shut").chmod(0o555)
+    script = (
+        "mkdir -p read/only closed/up; echo 1 > read/only/file; echo 2 > closed/up/file;"
+        "chmod 555 read/only read; chmod 0 closed; echo new > shut/old"
+    )
+    done = run_in(place, cloche, "sh", "-c", script)
+    assert done.returncode == 0, done.stdout
+    modes = {name: stat.S_IMODE((project / name).stat().st_mode) for name in os.listdir(project)}
+    assert modes == {"read": 0o555, "closed": 0, "shut": 0o555}
+    (project / "closed").chmod(0o700)
+    texts = [(project / each).read_text() for each in ("read/only/file", "closed/up/file")]
+    assert texts == ["1\n", "2\n"]
+    assert (project / "shut/old").read_text() == "new\n"
+
+
 def test_what_the_policy_hides_is_not_there(place: Path, cloche: Cloche) -> None:
     (place / "project/.env").write_text("TOKEN=canary\n")
     (place / "project/.env").chmod(0o644)
@@ -176,6 +200,65 @@ def test_what_the_policy_hides_is_not_there(place: Path, cloche: Cloche) -> None
     assert printed(done).count("canary") == 0
     assert printed(done).endswith("end\n")
     assert (place / "project/.env").read_text() == "TOKEN=canary\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm -rf config",
+        "mv config old; mkdir config; rm -rf old; echo new > config/new",
+        "rm -rf config; echo new > config",
+    ],
+)
+def test_what_the_policy_hides_is_not_deleted_with_its_directory(
+    place: Path, cloche: Cloche, script: str
+) -> None:
+    config = place / "project/config"
+    config.mkdir()
+    (config / ".env").write_text("TOKEN=canary\n")
+    (config / "kept").write_text("kept\n")
+    for each in (config, *config.iterdir()):
+        os.chown(each, _uid(), _uid() if os.geteuid() == 0 else -1)
+    done = run_in(place, cloche, "sh", "-c", script)
+    assert done.returncode == 96, done.stdout
+    assert "config/.env: the policy hides it" in str(events(done)[-1]["reasons"])
+    assert (config / ".env").read_text() == "TOKEN=canary\n"
+
+
+def test_a_hidden_directory_is_shown_shut_and_empty(place: Path, cloche: Cloche) -> None:
+    project = place / "project"
+    (project / "keys").mkdir()
+    (project / "keys/one").write_text("canary\n")
+    (project / ".env").symlink_to("keys")
+    for each in (project / "keys", project / "keys/one"):
+        os.chown(each, _uid(), _uid() if os.geteuid() == 0 else -1)
+    done = run_in(place, cloche, "sh", "-c", "cat keys/one .env/one; chmod 700 keys; cat keys/one")
+    assert "canary" not in printed(done)
+    assert printed(done).count("cat: ") == 3
+
+
+def test_the_users_identity_is_lent_to_nobody(place: Path, cloche: Cloche) -> None:
+    deeds = (
+        "import os\n"
+        "def is_refused(call, *words):\n"
+        "    try: call(*words)\n"
+        "    except PermissionError: return True\n"
+        "os.close(os.open('plain', os.O_CREAT, 0o755))\n"
+        "made = os.O_CREAT | os.O_WRONLY\n"
+        "print(all([is_refused(os.chmod, 'plain', 0o4755), is_refused(os.chmod, 'plain', 0o2755),\n"
+        "    is_refused(os.fchmod, os.open('plain', os.O_RDONLY), 0o4755),\n"
+        "    is_refused(os.open, 'lent', made, 0o4755), is_refused(os.mknod, 'lent', 0o104755)]))\n"
+    )
+    done = run_in(place, cloche, "/usr/bin/python3", "-c", deeds)
+    assert printed(done) == "True\n"
+
+
+@pytest.mark.parametrize("name", ["net/tcp", "mountinfo", "cgroup", "root/etc/passwd"])
+def test_the_hosts_mounts_and_connections_are_not_seen(
+    place: Path, cloche: Cloche, name: str
+) -> None:
+    done = run_in(place, cloche, "cat", f"/proc/self/{name}")
+    assert "Permission denied" in printed(done)
 
 
 def test_nothing_outlives_the_step(place: Path, cloche: Cloche) -> None:

@@ -49,7 +49,7 @@ DEEDS = st.lists(
         st.builds(
             lambda p, m: lambda root: (root / p).chmod(m),
             PATHS,
-            st.sampled_from([0o755, 0o600, 0o700]),
+            st.sampled_from([0o755, 0o555, 0o700]),
         ),
     ),
     max_size=12,
@@ -134,5 +134,23 @@ def test_what_is_hidden_is_neither_shown_nor_taken(tmp_path: Path) -> None:
     (replica.place / "keys").chmod(0o700)
     assert not list((replica.place / "keys").iterdir())
     (replica.place / "keys/two").write_text("planted\n")
+    replica.fold()
+    assert not list((tmp_path / "upper").iterdir())
+
+
+def test_holes_stay_holes(tmp_path: Path) -> None:
+    for name in ("lower", "upper", "home"):
+        (tmp_path / name).mkdir()
+    with open(tmp_path / "lower/sparse", "wb") as file:
+        file.write(b"first")
+        file.seek(1 << 40)
+        file.write(b"last")
+    replica = Replica(upper=tmp_path / "upper", lower=tmp_path / "lower", home=tmp_path / "home")
+    replica.make()
+    with open(replica.place / "sparse", "rb") as file:
+        assert file.read(5) == b"first"
+        file.seek(1 << 40)
+        assert file.read() == b"last"
+    assert (replica.place / "sparse").stat().st_blocks * 512 < 1 << 20
     replica.fold()
     assert not list((tmp_path / "upper").iterdir())

@@ -25,9 +25,16 @@ def screen_rules(session: Session) -> ScreenRules:
         ),
         may_delete=lambda path: (
             *own_objections(path, own),
+            *_hidden_objections(session, path),
             *_objections(session, DeleteFile(path=path), path),
         ),
     )
+
+
+def _hidden_objections(session: Session, path: JailPath) -> tuple[str, ...]:
+    """Say no to the deletion of what nothing in the run could see, and so cannot have meant."""
+    hidden = str(path) in session.was_hidden
+    return ("the policy hides it: it went with its directory",) if hidden else ()
 
 
 def _objections(

@@ -72,6 +72,8 @@ class Session:
     trials: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
     receipts: list[StepReceipt] = field(default_factory=list)
     canary: Path | None = None
+    was_hidden: set[str] = field(default_factory=set)
+    """What of the project was shown to no sandbox of this run."""
 
     def facts(self) -> HostFacts:
         """Give what planners may know."""
@@ -102,7 +104,9 @@ class Session:
         entries = self.transaction.names(limit=limit, exclude=passed)
         seen = {str(entry.path): entry for entry in entries}
         names = tuple(name for name, entry in seen.items() if entry.kind in ("file", "link"))
-        return with_targets(self.policy.hidden(names), seen, self.context.project_root)
+        hidden = with_targets(self.policy.hidden(names), seen, self.context.project_root)
+        self.was_hidden.update(hidden)
+        return hidden
 
     def note(self, event: Event) -> None:
         """Emit `event` and remember it when it is a denial."""

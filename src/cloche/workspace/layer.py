@@ -15,10 +15,21 @@ class Layer:
     """An upper directory over a lower one, by descriptors that it does not own."""
 
     def __init__(
-        self, upper: int, lower: int, effects: Effects, owner: tuple[int, int] | None = None
+        self,
+        upper: int,
+        lower: int,
+        effects: Effects,
+        owner: tuple[int, int] | None = None,
+        *,
+        usable: int = 0,
     ) -> None:
-        """With `owner`, what is made belongs to that user and group; only root may ask for it."""
+        """With `owner`, what is made belongs to that user and group; only root may ask for it.
+
+        `usable` is added to the modes of directories that are made like the lower's: who asks for
+        it gives them their own in the end.
+        """
         self._upper, self._lower, self._effects, self._owner = upper, lower, effects, owner
+        self._usable = usable
 
     def has_below(self, path: str) -> bool:
         """Tell whether the lower layer has something at `path`, seen or hidden."""
@@ -98,7 +109,7 @@ class Layer:
         try:
             self.give(made)
             if base is not None:
-                self._effects.chmod(made, stat.S_IMODE(base.st_mode))
+                self._effects.chmod(made, stat.S_IMODE(base.st_mode) | self._usable)
                 self._effects.utime(made, base.st_atime_ns, base.st_mtime_ns)
         finally:
             os.close(made)

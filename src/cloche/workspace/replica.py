@@ -6,6 +6,7 @@ layer, in overlayfs's own signs: from there on nothing knows the difference.
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,8 @@ from cloche.workspace.layer import Layer
 from cloche.workspace.merged import Entry, MergedTree
 
 _MOST_ENTRIES = 1_000_000
-_CHUNK = 1 << 30
+_CHUNK = 64 << 20
+_RESERVE = 20  # a twentieth of the file system stays free, as kernel.quota has it
 _USABLE = 0o700
 _BLOCK = 512  # the unit of st_blocks, stat(2)
 _CLOCK = ".clock"
@@ -103,11 +105,16 @@ class Replica:
             _open(self._lower_path) as lower,
             _open(self.place) as place,
         ):
-            layer = Layer(upper, lower, self._effects)
+            layer = Layer(upper, lower, self._effects, usable=_USABLE)
+            # Parents first. Their modes are given back when nothing is put into them any more.
+            modes = {"": stat.S_IMODE(os.fstat(upper).st_mode)}
             waiting: list[_Waiting] = [("", self._known.get("", {}))]
             while waiting:
                 path, before = waiting.pop()
-                waiting += self._fold_directory(path, before, layer, upper, place)
+                self._set_mode(upper, path, modes[path] | _USABLE)
+                waiting += self._fold_directory(path, before, layer, upper, place, modes)
+            for path, mode in reversed(modes.items()):
+                self._set_mode(upper, path, mode)
 
     def remove(self) -> None:
         """Delete the copy; what resists goes with the directory it is in."""
@@ -118,9 +125,11 @@ class Replica:
         directories: list[Entry] = []
         for entry in tree.walk("", limit=_MOST_ENTRIES, exclude=()):
             path = str(entry.path)
+            if any(path.startswith(f"{hidden}/") for hidden in self._hidden):
+                continue
             with opened(place, path.rpartition("/")[0]) as parent:
                 name = name_of(path)
-                if path in self._hidden or any(path.startswith(f"{h}/") for h in self._hidden):
+                if path in self._hidden:
                     self._cover(parent, name, entry)
                 elif entry.kind == "directory":
                     self._effects.mkdir(parent, name, _USABLE)
@@ -135,9 +144,7 @@ class Replica:
                     self._effects.chmod(directory, entry.mode)
 
     def _cover(self, parent: int, name: str, entry: Entry) -> None:
-        """Show something shut in place of what is hidden; nothing in place of what lies in it."""
-        if str(entry.path) not in self._hidden:
-            return
+        """Show something shut and empty in place of what is hidden."""
         if entry.kind == "directory":
             self._effects.mkdir(parent, name, 0)
         else:
@@ -148,14 +155,26 @@ class Replica:
             found = os.fstat(source)
             target = self._effects.create(parent, name, b"")
             try:
-                while os.copy_file_range(source, target, _CHUNK):
-                    pass
+                os.ftruncate(target, found.st_size)
+                for start, end in _written(source, found.st_size):
+                    self._copy_range(source, target, start, end)
                 self._effects.chmod(target, stat.S_IMODE(found.st_mode) & 0o777)
                 self._effects.utime(target, found.st_atime_ns, found.st_mtime_ns)
             finally:
                 os.close(target)
         finally:
             os.close(source)
+
+    def _copy_range(self, source: int, target: int, start: int, end: int) -> None:
+        """Copy what lies between two offsets, unless that would leave the disk nearly full."""
+        while start < end:
+            state = os.fstatvfs(target)
+            if state.f_bavail < state.f_blocks // _RESERVE:
+                raise TreeTooLarge(str(self._lower_path), "a copy of it would fill the disk")
+            count = os.copy_file_range(source, target, min(end - start, _CHUNK), start, start)
+            if not count:
+                return  # it was cut meanwhile
+            start += count
 
     def _remember(self) -> None:
         with _open(self.place) as place:
@@ -174,9 +193,18 @@ class Replica:
                 ]
 
     def _fold_directory(
-        self, path: str, before: Mapping[str, _Known], layer: Layer, upper: int, place: int
+        self,
+        path: str,
+        before: Mapping[str, _Known],
+        layer: Layer,
+        upper: int,
+        place: int,
+        modes: dict[str, int],
     ) -> list[_Waiting]:
-        """Fold the entries of one directory; give the directories below that are to be looked at."""
+        """Fold the entries of one directory; give the directories below that are to be looked at.
+
+        `modes` gets what these are to have in the end.
+        """
         if len(os.fsencode(path)) > LONGEST:
             raise TreeTooLarge(path[:200], f"it has paths longer than {LONGEST} bytes")
         now = self._entries(place, path, stays_open=True)
@@ -192,6 +220,7 @@ class Replica:
             if below in self._hidden:
                 continue
             if stat.S_ISDIR(found.st_mode):
+                modes[below] = stat.S_IMODE(found.st_mode)
                 further.append(self._fold_subdirectory(below, found, known, layer, upper))
             elif known is None or known != _Known.of(found):
                 self._clear(upper, below)
@@ -205,16 +234,27 @@ class Replica:
         """See to a directory itself; give it with what was known of its entries."""
         if known is not None and known.inode == found.st_ino and stat.S_ISDIR(known.mode):
             if known.mode != found.st_mode:
-                with layer.place_for(f"{path}/.") as at:
-                    self._effects.chmod(at, stat.S_IMODE(found.st_mode))
+                with layer.place_for(f"{path}/."):
+                    pass  # it is there now, and gets its mode with the others
             return path, self._known.get(path, {})
         self._clear(upper, path)
         hides = layer.shows_below(path)
         with layer.place_for(path) as at:
-            self._effects.mkdir(at, name_of(path), stat.S_IMODE(found.st_mode))
+            self._effects.mkdir(at, name_of(path), _USABLE)
             if hides:
                 layer.hide_below(at, name_of(path))
         return path, {}
+
+    def _set_mode(self, upper: int, path: str, mode: int) -> None:
+        """Give a directory of the upper a mode, if there is one."""
+        found = status(upper, path)
+        if found is None or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) == mode:
+            return
+        descriptor = open_beneath(upper, path, os.O_PATH | os.O_DIRECTORY)
+        try:
+            self._effects.chmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
 
     def _clear(self, upper: int, path: str) -> None:
         """Remove what the upper has at `path`."""
@@ -245,6 +285,20 @@ class Replica:
         finally:
             os.close(closed)
         return found
+
+
+def _written(source: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield where a file has data, without its holes: a copy of those would be real. lseek(2)."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(source, end, os.SEEK_DATA)
+            end = min(os.lseek(source, start, os.SEEK_HOLE), size)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return  # a hole up to the end, or the file was cut meanwhile
+            raise
+        yield start, end
 
 
 @contextlib.contextmanager
