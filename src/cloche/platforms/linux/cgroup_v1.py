@@ -16,6 +16,7 @@ from cloche.sandbox.features import Feature, Finding, Support
 from cloche.sandbox.platform import Usage
 
 _PERIOD = 100_000  # microseconds, the kernel's default
+_SHARES = 1024  # the kernel's default: sandboxes side by side get equal shares of a busy machine
 _CONTROLLERS = ("memory", "pids", "cpu")
 _OPTIONAL = ("cpuacct",)
 # What sockets hold, read by nobody, is counted apart from memory in version 1 (net/core/sock.c), and
@@ -84,6 +85,7 @@ class GroupV1:
             write_value(memory / _SOCKET_LIMIT, limits.memory_bytes // _SOCKET_SHARE)
         write_value(self._paths["pids"] / "pids.max", limits.processes)
         write_value(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)
+        write_value(cpu / "cpu.shares", _SHARES)
 
     def findings(self) -> tuple[Finding, ...]:
         """See Group."""
@@ -110,6 +112,11 @@ class GroupV1:
             why = f"cgroup v1 {name} = {held}, read back"
             if controller == "memory" and support is Support.FULL and not self._counts_sockets():
                 support, why = Support.PARTIAL, f"{why}; what sockets hold is not counted"
+            if controller == "cpu":
+                shares = read_number(self._paths["cpu"] / "cpu.shares")
+                why = f"cgroup v1 {name} = {held}, cpu.shares = {shares}, read back"
+                if support is Support.FULL and shares != _SHARES:
+                    support = Support.PARTIAL
             findings.append(Finding(feature=feature, support=support, why=why))
         return tuple(findings)
 
