@@ -21,6 +21,12 @@ IMAGES = ROOT / "build/kernels"
 _PACKAGES = ("python3", "util-linux", "mount", "coreutils", "dash", "bash", "grep", "sed", "git")
 _PACKAGES += ("findutils", "passwd", "login", "libc-bin", "hostname", "procps", "tar", "gzip")
 _LEFT_OUT = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/")
+_NEEDS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "mkfs.ext4": "e2fsprogs",
+    "apt-get": "apt",
+    "dpkg": "dpkg",
+}
 _DISK_BYTES = 3 << 30  # sparse
 # What the first file system must load so that the kernel finds the second one.
 _MODULES = ("virtio_pci", "virtio_blk", "ext4")
@@ -148,7 +154,8 @@ def _write_disk(unpacked: Path, tree: Path, file: Path) -> None:
     command = ["mkfs.ext4", "-q", "-F", "-d", tree, file, str(_DISK_BYTES >> 10)]
     if os.geteuid() != 0:  # the files are to be root's
         command = ["unshare", "--map-root-user", *command]
-    subprocess.run(command, check=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 def _site_packages() -> Path:
@@ -181,10 +188,20 @@ def _copy(path: Path, tree: Path) -> None:
 
 
 def _output(*command: str, check: bool = True) -> str:
-    done = subprocess.run(command, check=check, stdout=subprocess.PIPE, text=True)
+    # Its complaints are of packages that were listed and are not installed: with --installed, too.
+    done = subprocess.run(command, check=check, capture_output=True, text=True)
     return done.stdout
 
 
+def find_missing() -> str:
+    """Name the first program that is needed and not here, with the package it comes in; "" when all are."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = (f"{n} (Debian's {p})" for n, p in _NEEDS.items() if not shutil.which(n, path=path))
+    return next(missing, "")
+
+
 if __name__ == "__main__":
+    if lacks := find_missing():
+        sys.exit(f"other kernels need {lacks}")
     for each in sys.argv[1:]:
         print(build_image(each).directory)

@@ -65,12 +65,18 @@ class GroupV1:
     def __init__(self, roots: dict[str, Path], name: str) -> None:
         self._paths = {controller: root / name for controller, root in roots.items()}
         self._limits = LEAST_LIMITS
-        for path in self._paths.values():
-            path.mkdir()
+        # Controllers may share one tree, as cpu and cpuacct do where systemd mounts them.
+        self._places = tuple(dict.fromkeys(self._paths.values()))
+        try:
+            for path in self._places:
+                path.mkdir()
+        except OSError:
+            self.remove()
+            raise
         with contextlib.suppress(OSError):  # gone in newer kernels: always on
             write_value(self._paths["memory"] / "memory.use_hierarchy", 1)
         write_value(self._paths["cpu"] / "cpu.cfs_period_us", _PERIOD)
-        self.procs_files = tuple(str(path / "cgroup.procs") for path in self._paths.values())
+        self.procs_files = tuple(str(path / "cgroup.procs") for path in self._places)
 
     def limit(self, limits: Limits) -> None:
         """See Group."""
@@ -163,5 +169,5 @@ class GroupV1:
 
     def remove(self) -> None:
         """See Group."""
-        for path in self._paths.values():
+        for path in self._places:
             remove_directory(path)

@@ -42,20 +42,16 @@ def find_root() -> dict[str, Path]:
 
 def _find_place() -> tuple[Path, Path] | None:
     """Give (where the tree of groups is mounted, the directory of this process in it)."""
-    own = next(
-        (
-            line[3:]
-            for line in Path("/proc/self/cgroup").read_text().splitlines()
-            if line.startswith("0::")
-        ),
-        None,
-    )
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    own = next((line[3:] for line in lines if line.startswith("0::")), None)
+    if own is None or ".." in own.split("/"):
+        return None  # without version 2, or outside of what this namespace shows
     # proc_pid_mountinfo(5): what part of the tree is mounted is field 4, where 5, the type follows "-"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, rest = line.partition(" - ")
         part, top = fields.split()[3:5]
-        # Of a container's part of the tree, or from outside of a namespace's, only what is shown counts.
-        if rest.startswith("cgroup2 ") and own is not None and Path(own).is_relative_to(part):
+        # A container may be shown a part of the tree alone, also one that it is not in.
+        if rest.startswith("cgroup2 ") and Path(own).is_relative_to(part):
             return Path(top), Path(top) / Path(own).relative_to(part)
     return None
 
