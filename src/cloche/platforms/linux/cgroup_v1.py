@@ -70,12 +70,12 @@ class GroupV1:
         try:
             for path in self._places:
                 path.mkdir()
+            write_value(self._paths["cpu"] / "cpu.cfs_period_us", _PERIOD)
         except OSError:
             self.remove()
             raise
         with contextlib.suppress(OSError):  # gone in newer kernels: always on
             write_value(self._paths["memory"] / "memory.use_hierarchy", 1)
-        write_value(self._paths["cpu"] / "cpu.cfs_period_us", _PERIOD)
         self.procs_files = tuple(str(path / "cgroup.procs") for path in self._places)
 
     def limit(self, limits: Limits) -> None:
