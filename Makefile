@@ -29,7 +29,7 @@ fuzz: .venv/ready
 
 # The sandbox tests inside other kernels than this machine's, under qemu: control groups of version 2
 # and 1, an ordinary user with and without groups of his own, older Landlock. Wants Debian's packages
-# qemu-system-x86 and e2fsprogs; the kernels come as packages through apt and are unpacked below
+# qemu-system-x86 and e2fsprogs, and lists that apt-get update has read; the kernels come as packages through apt and are unpacked below
 # build/kernels, not installed. Where the processor must be emulated, a kernel takes a quarter of an hour.
 KERNELS ?= linux-image-cloud-amd64
 kernels: .venv/ready

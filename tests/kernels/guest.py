@@ -51,10 +51,10 @@ def obey() -> None:
     os.chmod("/dev/shm", 0o1777)
     paths = Path("/usr/lib/python3/dist-packages/cloche.pth")
     paths.write_text(f"{CLOCHE}/src\n/opt/python\n")  # also where no variable says so
-    mount_groups(orders["groups"])
+    lacks = mount_groups(orders["groups"])
     with open("/dev/ttyS1", "w", encoding="utf-8") as told:
-        tell(told, kernel=os.uname().release)
-        for session in orders["sessions"]:
+        tell(told, kernel=os.uname().release, lacks=lacks)
+        for session in orders["sessions"] if not lacks else ():
             hold(session, told)
         tell(told, done=True)
 
@@ -63,16 +63,19 @@ def tell(told: TextIO, **fields: Any) -> None:
     print(json.dumps(fields), file=told, flush=True)
 
 
-def mount_groups(version: str) -> None:
+def mount_groups(version: str) -> str:
+    """Mount the trees of groups; give what the kernel was built without, "" when it has all."""
     if version == "v2":
         subprocess.run(("mount", "-t", "cgroup2", "cgroup2", GROUPS), check=True)
         (GROUPS / "cgroup.subtree_control").write_text(NEEDED)
-    if version == "v1":
-        subprocess.run(("mount", "-t", "tmpfs", "tmpfs", GROUPS), check=True)
-        for names in V1:
-            (GROUPS / names).mkdir()
-            command = ("mount", "-t", "cgroup", "-o", names, "cgroup", GROUPS / names)
-            subprocess.run(command, check=True)
+        return ""
+    subprocess.run(("mount", "-t", "tmpfs", "tmpfs", GROUPS), check=True)
+    for names in V1:
+        (GROUPS / names).mkdir()
+        command = ("mount", "-t", "cgroup", "-o", names, "cgroup", GROUPS / names)
+        if subprocess.run(command, check=False).returncode != 0:
+            return f"control groups of version 1 for {names}"
+    return ""
 
 
 def hold(session: dict[str, Any], told: TextIO) -> None:

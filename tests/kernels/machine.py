@@ -53,6 +53,8 @@ class Guest:
 
     kernel: str
     """Its release, as uname(2) gives it."""
+    lacks: str
+    """What it was built without, so that no session was held; "" when it has all."""
     sessions: Mapping[str, Told]
 
 
@@ -81,9 +83,12 @@ def boot(image: Image, groups: str, sessions: tuple[Session, ...], scratch: Path
     if why or not lines or not lines[-1].get("done"):
         ends = "\n".join("\n".join(_last(f)) for f in (scratch / "qemu", console, told))
         raise GuestFailed(f"{why or 'the guest ended early'}; the last words were\n{ends}")
+    lacks = lines[0]["lacks"]
+    held = () if lacks else sessions
     return Guest(
         kernel=lines[0]["kernel"],
-        sessions={session.name: _sort(session.name, lines) for session in sessions},
+        lacks=lacks,
+        sessions={session.name: _sort(session.name, lines) for session in held},
     )
 
 

@@ -87,7 +87,10 @@ def image(request: pytest.FixtureRequest) -> Image:
 
 def _booted(image: Image, groups: str, sessions: tuple[Session, ...]) -> Iterator[Guest]:
     with tempfile.TemporaryDirectory(prefix="cloche-guest-") as scratch:
-        yield boot(image, groups, sessions, Path(scratch))
+        booted = boot(image, groups, sessions, Path(scratch))
+        if booted.lacks:
+            pytest.skip(f"memory-limit: Linux {booted.kernel} was built without {booted.lacks}")
+        yield booted
 
 
 @pytest.fixture(scope="module")
