@@ -1,5 +1,5 @@
 # Each target does all of its own set-up in a private .venv; nothing is installed on the host.
-.PHONY: demo test check bench fuzz clean
+.PHONY: demo test check bench fuzz kernels clean
 PYTHON ?= /usr/bin/python3
 
 # The host's own Node is used where it is new enough; otherwise one comes with the extra `node`.
@@ -29,6 +29,15 @@ FUZZ ?= 30
 fuzz: .venv/ready
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
 	.venv/bin/python -m tests.fuzz $(FUZZ)
+
+# The sandbox tests inside other kernels than this machine's, under qemu: control groups of version 2
+# and 1, an ordinary user with and without groups of his own, older Landlock. Wants Debian's packages
+# qemu-system-x86 and e2fsprogs, and lists that apt-get update has read; the kernels come as packages through apt and are unpacked below
+# build/kernels, not installed. Where the processor must be emulated, a kernel takes a quarter of an hour.
+KERNELS ?= linux-image-cloud-amd64
+kernels: .venv/ready
+	.venv/bin/python -m tests.kernels.image $(KERNELS)
+	.venv/bin/python -m pytest -q tests/kernels
 
 clean:
 	rm -rf .venv build

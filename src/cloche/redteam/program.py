@@ -27,7 +27,8 @@ def argv(python: str, bait: str, names: tuple[str, ...]) -> tuple[str, ...]:
 def _archive() -> str:
     root = _home()
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    # Reproducible installations date their files 1970, which is before a zip's time begins.
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for file in sorted(root.rglob("*.py")):
             archive.write(file, f"cloche_redteam/{file.relative_to(root)}")
     return base64.b85encode(packed.getvalue()).decode()

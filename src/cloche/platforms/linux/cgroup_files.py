@@ -52,6 +52,8 @@ def kill_members(path: Path) -> int:
         pids = [int(line) for line in (path / "cgroup.procs").read_text().split()]
     except OSError:
         return 0
+    # Version 2 writes 0 for a process of another pid namespace; to kill(2), 0 is all of our own group.
+    pids = [pid for pid in pids if pid > 0]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

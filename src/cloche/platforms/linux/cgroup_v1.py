@@ -68,12 +68,18 @@ class GroupV1:
     def __init__(self, roots: dict[str, Path], name: str) -> None:
         self._paths = {controller: root / name for controller, root in roots.items()}
         self._limits = LEAST_LIMITS
-        for path in self._paths.values():
-            path.mkdir()
+        # Controllers may share one tree, as cpu and cpuacct do where systemd mounts them.
+        self._places = tuple(dict.fromkeys(self._paths.values()))
+        try:
+            for path in self._places:
+                path.mkdir()
+            write_value(self._paths["cpu"] / "cpu.cfs_period_us", _PERIOD)
+        except OSError:
+            self.remove()
+            raise
         with contextlib.suppress(OSError):  # gone in newer kernels: always on
             write_value(self._paths["memory"] / "memory.use_hierarchy", 1)
-        write_value(self._paths["cpu"] / "cpu.cfs_period_us", _PERIOD)
-        self.tasks_files = tuple(str(path / "tasks") for path in self._paths.values())
+        self.tasks_files = tuple(str(path / "tasks") for path in self._places)
 
     def limit(self, limits: Limits) -> None:
         """See Group."""
@@ -90,8 +96,8 @@ class GroupV1:
         with contextlib.suppress(OSError):
             write_value(memory / _SOCKET_LIMIT, limits.memory_bytes // _SOCKET_SHARE)
         write_value(self._paths["pids"] / "pids.max", limits.processes)
-        write_value(cpu / "cpu.shares", _SHARES)
         write_value(cpu / "cpu.cfs_quota_us", limits.cpu_percent * _PERIOD // 100)
+        write_value(cpu / "cpu.shares", _SHARES)
 
     def findings(self) -> tuple[Finding, ...]:
         """See Group."""
@@ -120,8 +126,9 @@ class GroupV1:
                 support, why = Support.PARTIAL, f"{why}; what sockets hold is not counted"
             if controller == "cpu":
                 shares = read_number(self._paths["cpu"] / "cpu.shares")
-                why = f"{why}; cpu.shares = {shares}"
-                support = Support.NONE if shares != _SHARES else support
+                why = f"cgroup v1 {name} = {held}, cpu.shares = {shares}, read back"
+                if support is Support.FULL and shares != _SHARES:
+                    support = Support.PARTIAL
             findings.append(Finding(feature=feature, support=support, why=why))
         return tuple(findings)
 
@@ -168,5 +175,5 @@ class GroupV1:
 
     def remove(self) -> None:
         """See Group."""
-        for path in self._paths.values():
+        for path in self._places:
             remove_directory(path)
