@@ -37,7 +37,7 @@ fuzz: .venv/ready
 KERNELS ?= linux-image-cloud-amd64
 kernels: .venv/ready
 	.venv/bin/python -m tests.kernels.image $(KERNELS)
-	.venv/bin/python -m pytest -q tests/kernels
+	CLOCHE_TEST_KERNELS=1 .venv/bin/python -m pytest -q tests/kernels
 
 clean:
 	rm -rf .venv build
