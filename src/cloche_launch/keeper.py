@@ -85,7 +85,8 @@ def start(plan: InPlace, streams: list[int], filters: tuple[bytes, bytes], repor
         os.umask(0o022)
         name = "execve"
         file = payload.find(plan.argv[0], plan.env.get("PATH", ""))
-        payload.tell(report, {"kind": "confined", "landlock": version, **payload.standing()})
+        facts = {**payload.standing(), "limits": privileges.held_limits()}
+        payload.tell(report, {"kind": "confined", "landlock": version, **facts})
         payload.close_all_but_streams_and(report)  # (14)
         environment = {os.fsencode(k): os.fsencode(v) for k, v in plan.env.items()}
         os.execve(file, plan.argv, environment)  # (15)

@@ -41,6 +41,7 @@ def start(orders: socket.socket, root: int, seccomp_program: bytes, report: int)
         for number, descriptor in enumerate(stdio):
             os.dup2(descriptor, number, inheritable=True)
         privileges.limit(plan.open_files, plan.file_bytes, plan.processes)  # (10)
+        facts["limits"] = privileges.held_limits()
         _await(orders, "rooted")
         open_null_anew()
         os.chdir(plan.cwd)

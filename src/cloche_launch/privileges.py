@@ -63,6 +63,12 @@ def limit(open_files: int, file_bytes: int, processes: int) -> None:
     resource.setrlimit(resource.RLIMIT_SIGPENDING, _within(resource.RLIMIT_SIGPENDING, 8_192))
 
 
+def held_limits() -> "dict[str, int]":
+    """Read the ceilings back, -1 for none. getrlimit(2): what a program can give itself at most."""
+    names = ("RLIMIT_NOFILE", "RLIMIT_FSIZE", "RLIMIT_CORE")
+    return {name: resource.getrlimit(getattr(resource, name))[1] for name in names}
+
+
 def share_counts() -> None:
     """Leave the user's other programs their part of what the kernel counts for each user of the host.
 

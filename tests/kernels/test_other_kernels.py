@@ -1,8 +1,8 @@
 """The sandbox on kernels that are not this machine's. `make kernels` builds what these tests boot."""
 
 import json
-import re
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator

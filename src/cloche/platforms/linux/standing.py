@@ -70,6 +70,7 @@ def standing_report(
         _landlock(int(facts.get("landlock", 0))),
         _seccomp(status),
         _network(str(facts.get("level", ""))),
+        _ceilings(facts.get("limits", {}), plan),
         *held,
         *_always(plan),
     ]
@@ -110,6 +111,7 @@ def report_in_place(
         _capabilities_in_place(status),
         landlock,
         _seccomp(status),
+        _ceilings(facts.get("limits", {}), plan),
         *limits,
         _identity(os.getpid()),
         *(finding for finding in _always(plan) if finding.feature not in certain),
@@ -215,6 +217,18 @@ def _landlock(abi: int) -> Finding:
     return Finding(feature=Feature.LANDLOCK, support=support, why=f"ABI {abi}")
 
 
+def _ceilings(held: Mapping[str, Any], plan: SandboxPlan) -> Finding:  # Any: JSON
+    """Compare the hard limits that were read back with the plan's; the host's own may be lower."""
+    wanted = {
+        "RLIMIT_NOFILE": plan.limits.open_files,
+        "RLIMIT_FSIZE": plan.limits.file_bytes,
+        "RLIMIT_CORE": 1,
+    }
+    holds = all(0 <= int(held.get(name, -1)) <= value for name, value in wanted.items())
+    shown = ", ".join(f"{name} = {held.get(name)}" for name in wanted)
+    return _found(Feature.RLIMITS, holds=holds, why=f"{shown}, read back")
+
+
 def _network(level: str) -> Finding:
     support, why = _LEVELS.get(level, (Support.NONE, "the launcher did not say"))
     return Finding(feature=Feature.EGRESS_FILTER, support=support, why=why)
@@ -224,7 +238,6 @@ def _always(plan: SandboxPlan) -> list[Finding]:
     """Give what the launcher does or fails: it reported the exec, so each line of it was passed."""
     limits = plan.limits
     facts = {
-        Feature.RLIMITS: f"open files {limits.open_files}, file size {limits.file_bytes}, no cores",
         Feature.NEW_SESSION: "own session, own session keyring, pipes for standard streams",
         Feature.CLOSED_DESCRIPTORS: "three streams, nothing else",
         Feature.EMPTY_ENVIRONMENT: f"{len(plan.env)} variables, all ours",
