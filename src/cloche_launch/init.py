@@ -1,5 +1,6 @@
 """The sandbox's init: puts up the outer barriers, starts the program, and ends with it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -73,7 +74,20 @@ def _live(
             return 125
     os.close(exec_read)
     tell(channel, {"kind": "started"})
-    return supervise(plan, channel, child, end_the_rest)
+    status = supervise(plan, channel, child, end_the_rest)
+    _wait_hung_up(channel)
+    return status
+
+
+def _wait_hung_up(channel: socket.socket) -> None:
+    """Stay, alone, until the host has heard the end: it would wait while the namespaces are taken down."""
+    with contextlib.suppress(OSError):
+        while True:
+            fields, descriptors = message.receive(channel)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if fields is None:
+                return
 
 
 def enter(ground: Ground, channel: socket.socket, sources: Sources) -> mounts.Root:
