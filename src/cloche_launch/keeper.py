@@ -17,33 +17,51 @@ from cloche_launch.supervise import supervise, tell
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable, Iterable
 
 
 def run(
     plan: InPlace, channel: socket.socket, streams: list[int], filters: tuple[bytes, bytes]
 ) -> None:
     """Be the keeper of one program; never returns."""
-    status = 125
+    status, alone = 125, False
     try:
-        status = _live(plan, channel, streams, filters)
+        privileges.no_new_privileges()  # (8)
+        alone = _is_alone()
+        status = _live(plan, channel, streams, filters, lambda: end_descendants(alone=alone))
     except (OSError, PlanRefused) as error:
         call = getattr(error, "call", "keeper")
         tell(channel, {"kind": "failed", "call": call, "detail": str(error)})
     finally:
-        end_descendants()
+        end_descendants(alone=alone)
         os._exit(status)
 
 
+def _is_alone() -> bool:
+    """Confine signals to this process and what it starts; True when seen to hold."""
+    parent = os.getppid()
+    os.kill(parent, 0)  # before, it could be signalled
+    if not landlock.confine_signals():
+        return False
+    try:
+        os.kill(parent, 0)
+    except PermissionError:
+        return True
+    return False
+
+
 def _live(
-    plan: InPlace, channel: socket.socket, streams: list[int], filters: tuple[bytes, bytes]
+    plan: InPlace,
+    channel: socket.socket,
+    streams: list[int],
+    filters: tuple[bytes, bytes],
+    end: "Callable[[], None]",
 ) -> int:
     os.setsid()
     for path in plan.procs_files:
         _join(path)
     calls.prctl(abi.PR_SET_CHILD_SUBREAPER, 1)  # (23) who loses its parent becomes ours
     calls.prctl(abi.PR_SET_DUMPABLE, 0)  # (15)
-    privileges.no_new_privileges()  # (8)
     tell(channel, {"kind": "network", "names": [], "level": "proxy" if plan.proxy_port else "none"})
     report_read, report_write = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
@@ -60,7 +78,7 @@ def _live(
             return 125
     os.close(report_read)
     tell(channel, {"kind": "started"})
-    return supervise(plan, channel, child, end_descendants)
+    return supervise(plan, channel, child, end)
 
 
 def start(plan: InPlace, streams: list[int], filters: tuple[bytes, bytes], report: int) -> None:
@@ -102,15 +120,19 @@ def start(plan: InPlace, streams: list[int], filters: tuple[bytes, bytes], repor
         os._exit(127)
 
 
-def end_descendants() -> None:
+def end_descendants(*, alone: bool) -> None:
     """Kill all that came of this process, wherever it went, and wait until there is nothing.
 
-    Who forks faster than this kills is held by the number of processes it may have.
+    When `alone`, all that it may signal is that, and kill(-1) reaches it at once: who forks
+    meanwhile takes the signal along. Otherwise who forks faster than this kills is held by the
+    number of processes it may have.
     """
     while True:
-        for pid in _descendants():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        if alone:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+        else:
+            kill_trees(children(os.getpid()))
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
@@ -119,23 +141,24 @@ def end_descendants() -> None:
         time.sleep(0.002)
 
 
-def _descendants() -> list[int]:
-    found: list[int] = []
-    waiting = [os.getpid()]
+def kill_trees(pids: "Iterable[int]") -> None:
+    """Kill processes, and what descends from them as far as it can be seen."""
+    waiting = list(pids)
     while waiting:
-        for pid in _children(waiting.pop()):
-            found.append(pid)
-            waiting.append(pid)
-    return found
+        pid = waiting.pop()
+        waiting += children(pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
-def _children(pid: int) -> list[int]:
-    children: list[int] = []
+def children(pid: int) -> list[int]:
+    """Give the children of a process, [] when it is gone."""
+    found: list[int] = []
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):  # any thread may have forked
             with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-                children += [int(word) for word in file.read().split()]
-    return children
+                found += [int(word) for word in file.read().split()]
+    return found
 
 
 def _join(path: str) -> None:

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import time
 
 from cloche_launch import abi, calls, init, keeper, message, seccomp
 from cloche_launch.plan import Ground, PlanRefused, decode_ground, decode_in_place
@@ -25,6 +26,10 @@ _NAMESPACES = (
     | abi.CLONE_NEWIPC
     | abi.CLONE_NEWUTS
 )
+
+
+_PATIENCE = 10.0
+"""Seconds that a keeper has to end what it started."""
 
 
 def serve(descriptor: int) -> int:
@@ -49,11 +54,14 @@ class Zygote:
         self._is_root = os.geteuid() == 0
         self._namespaces = MappingNamespaces()
         self._children: dict[int, int] = {}
+        self._keepers: set[int] = set()
+        """Which of the children have no pid namespace that would end with them."""
         self._poll = select.poll()
         self._poll.register(host.fileno(), select.POLLIN)
 
     def run(self) -> None:
         """Serve until the host's end of the socket closes, also by its death."""
+        calls.prctl(abi.PR_SET_CHILD_SUBREAPER, 1)  # (23) what a killed keeper leaves becomes ours
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor != self._host.fileno():
@@ -130,6 +138,7 @@ class Zygote:
             keeper.run(plan, socket.socket(fileno=os.dup(channel)), ours, filters)
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid
+        self._keepers.add(pid)
         self._poll.register(pidfd, select.POLLIN)
         return pid, pidfd
 
@@ -171,13 +180,38 @@ class Zygote:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
         os.close(pidfd)
+        if pid in self._keepers:
+            self._keepers.remove(pid)
+            self._end_adopted()
+
+    def _end_adopted(self) -> None:
+        """Kill what a keeper left that was killed itself, and wait until there is nothing of it."""
+        while adopted := set(keeper.children(os.getpid())) - set(self._children.values()):
+            keeper.kill_trees(adopted)
+            for pid in adopted:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
     def _end_all(self) -> None:
+        """Kill every init; wait for the keepers, whose sockets have closed as well, to end theirs."""
+        self._poll.unregister(self._host.fileno())
         for pidfd, pid in self._children.items():
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+            if pid not in self._keepers:
+                _kill(pidfd)
+        until = time.monotonic() + _PATIENCE
+        while self._children:
+            ready = self._poll.poll(max(0.0, until - time.monotonic()) * 1000)
+            if not ready:
+                for pidfd in self._children:
+                    _kill(pidfd)
+                until = time.monotonic() + _PATIENCE
+            for pidfd, _ in ready:
+                self._reap(pidfd)
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def _open(path: str, how: int, opened: contextlib.ExitStack) -> int:

@@ -233,10 +233,10 @@ IN_PLACE = (
         (
             (
                 f"{LAUNCH}/keeper.py",
-                "    while True:\n        for pid in",
-                "    while False:\n        for pid in",
+                "    while True:\n        if alone:",
+                "    while False:\n        if alone:",
             ),
-            ("cloche/platforms/linux/in_place.py", "_ROUNDS = 200", "_ROUNDS = 0"),
+            (f"{LAUNCH}/zygote.py", "            self._end_adopted()\n", ""),
         ),
         f"{TIER}::test_nothing_outlives_the_step",
     ),

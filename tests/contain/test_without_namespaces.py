@@ -1,8 +1,10 @@
 """The landlock tier: what it holds, that what it does not hold is said, and that nobody gets it unasked."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -23,6 +25,26 @@ STATED = {  # docs/tiers.md, "What it does not hold"
     "learn-the-hosts-name",
     "leave-an-orphan-behind",
 }
+# Sixteen, of which each forks and whose parent ends at once: whoever kills is a number behind. Fifteen
+# seconds long, should nobody manage.
+HOPPING = """
+#include <unistd.h>
+#include <time.h>
+int main(void) {
+    time_t until = time(0) + 15;
+    for (int n = 0; n < 16; n++) {
+        if (fork()) continue;
+        setsid(), close(0), close(1), close(2);
+        while (time(0) < until) {
+            pid_t child = fork();
+            if (child > 0) _exit(0);
+            if (child < 0) usleep(100);
+        }
+        _exit(0);
+    }
+    pause();
+}
+"""
 Cloche = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -290,6 +312,39 @@ def test_nothing_outlives_the_kernel(place: Path, ordinary: tuple[str, ...]) -> 
     _wait_for(lambda: not _sleeping(mark))
 
 
+def test_who_hops_from_process_to_process_does_not_outlive_a_limit(
+    place: Path, cloche: Cloche
+) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler: what is written in an interpreter hops too slowly")
+    mark = f"88{os.getpid()}"
+    made = ["cc", "-O2", "-static", "-x", "c", "-", "-o", str(place / "project/hop")]
+    subprocess.run(made, input=HOPPING, text=True, check=True, timeout=60)
+    words = ("--project", str(place / "project"), "--timeout", "2")
+    done = cloche("run", *words, "--", "./hop", mark)
+    assert done.returncode == 114, done.stdout
+    assert "wall_seconds" in events(done)[-1]["message"]
+    assert not _having(mark)
+
+
+def test_nothing_outlives_a_keeper_that_is_killed(place: Path, ordinary: tuple[str, ...]) -> None:
+    mark = f"89{os.getpid()}"
+    words = ["--project", str(place / "project"), "--policy", str(place / "policy.yaml")]
+    script = f"(setsid sleep {mark} &) ; exec sleep {mark}"
+    kernel = subprocess.Popen(
+        [*ordinary, *_command("run"), *words, "--", "sh", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=_environment(place),
+    )
+    _wait_for(lambda: len(_sleeping(mark)) == 2)
+    keepers = {Path(f"/proc/{pid}/stat").read_text().split()[3] for pid in _sleeping(mark)}
+    assert len(keepers) == 1
+    os.kill(int(keepers.pop()), signal.SIGKILL)
+    assert kernel.wait() == 137
+    _wait_for(lambda: not _sleeping(mark))
+
+
 def test_nothing_is_left_of_a_run_and_of_one_that_was_killed(
     place: Path, cloche: Cloche, ordinary: tuple[str, ...]
 ) -> None:
@@ -362,6 +417,15 @@ def _sleeping(mark: str) -> list[str]:
             continue
         if command == b"sleep\0" + mark.encode() + b"\0":
             found.append(each)
+    return found
+
+
+def _having(mark: str) -> list[str]:
+    found = []
+    for each in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{each}/cmdline").read_bytes()
+            found += [each] if mark.encode() in command and b"cloche" not in command else []
     return found
 
 

@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,31 +15,30 @@ from cloche.platforms.linux.cgroup import Group, Owner
 from cloche.platforms.linux.launcher import Launcher
 from cloche.platforms.linux.process import LinuxProcess
 from cloche.platforms.linux.streams import Streams, make_streams
-from cloche.platforms.linux.watcher import children, count_tasks
+from cloche.platforms.linux.watcher import count_tasks
 from cloche.sandbox.codec import encode_in_place
 from cloche.sandbox.errors import CannotConfine
 from cloche.sandbox.in_place import InPlacePlan, in_place, private_places
 from cloche.sandbox.plan import SandboxPlan
 
-_ROUNDS = 200
+_PATIENCE = 5.0
+"""Seconds that a keeper has to end what it started."""
 _OF_ROOT = "the landlock tier holds only what an ordinary user may not do, and this is root"
 
 
 class InPlaceProcess(LinuxProcess):
-    """A process whose tree is in nobody's pid namespace, and so is killed one by one."""
+    """A process whose tree is in nobody's pid namespace: its keeper ends it, and then itself."""
 
     def kill(self) -> None:
-        """Kill what descends from the keeper, then the keeper, so that nothing loses its parent first."""
+        """Have the keeper end everything; one that does not is killed, and the zygote ends the rest."""
         self._group.kill()
-        for _ in range(_ROUNDS):
-            alive = [pid for pid in _descendants(self.host_pid) if not _is_dead(pid)]
-            if not alive:
-                break
-            for pid in alive:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.002)
-        super().kill()
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+        asyncio.get_running_loop().call_later(_PATIENCE, self._insist)
+
+    def _insist(self) -> None:
+        if not self._gone.is_set():
+            super().kill()
 
 
 async def launch(
@@ -161,25 +158,6 @@ def _listener() -> socket.socket:
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
     return listener
-
-
-def _descendants(pid: int) -> list[int]:
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        with contextlib.suppress(OSError, ValueError):
-            below = children(waiting.pop())
-            found += below
-            waiting += below
-    return found
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state in "ZX"
 
 
 def _procs_files(group: Group) -> tuple[str, ...]:

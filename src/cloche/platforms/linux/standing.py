@@ -86,7 +86,7 @@ def report_in_place(
     certain = {feature: (Support.NONE, why) for feature, why in _NOT_IN_PLACE.items()}
     certain[Feature.TREE_KILL] = (
         Support.PARTIAL,
-        "killed one by one, by a keeper and from outside; a death of both leaves what has daemonised",
+        "killed by a keeper, or else by the launcher; a death of both leaves what has daemonised",
     )
     certain[Feature.EGRESS_FILTER] = (
         (
