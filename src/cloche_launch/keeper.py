@@ -90,6 +90,7 @@ def start(plan: InPlace, streams: list[int], filters: tuple[bytes, bytes], repor
         with contextlib.suppress(calls.SyscallFailed):
             calls.join_new_session_keyring()  # (13) a container may refuse; our own filter does then
         os.umask(0o077)  # what it makes outside of its tree, by descriptor, is nobody else's
+        payload.default_signals()
         privileges.leave_no_cores()  # (10)
         privileges.drop_capabilities()  # (9)
         privileges.no_new_privileges()  # (8)

@@ -72,12 +72,17 @@ def confine(seccomp_program: bytes) -> None:
     """Put up the inner barriers that no plan changes. Order is load-bearing: docs/threat-model.md."""
     calls.join_new_session_keyring()  # (13)
     os.umask(0o022)
-    for ignored in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(ignored, signal.SIG_DFL)  # ignored by Python, and an exec would keep that
+    default_signals()
     privileges.leave_no_cores()  # (10)
     privileges.drop_capabilities()  # (9)
     privileges.no_new_privileges()  # (8)
     seccomp.install(seccomp_program)  # (12) what is left to do is what any program may do
+
+
+def default_signals() -> None:
+    """Take back what Python ignores: an exec would keep that."""
+    for ignored in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)
 
 
 def _become(program: str, plan: LaunchPlan, environment: dict[bytes, bytes], report: int) -> None:

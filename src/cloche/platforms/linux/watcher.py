@@ -31,7 +31,6 @@ class Watcher:
         self._limits = LEAST_LIMITS
         self._peak = (0, 0)
         self._cpu = 0.0
-        self._last = Usage(wall_seconds=0.0)
         self._over = ""
         self.poll_seconds = _QUICKEST
 
