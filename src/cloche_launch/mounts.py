@@ -125,13 +125,24 @@ class Root:
 
     def _copied(self, tree: int, target: str) -> None:
         """Show a file as a copy where that can be; else as it is."""
-        content = None if os.path.lexists(self._at(target)) else veil.copy_of(tree)
+        content = veil.copy_of(tree)
         if content is None:
             self.shared.append(target)
             self._attach(tree, target)
-        else:
-            os.close(tree)
+            return
+        os.close(tree)
+        if not os.path.lexists(self._at(target)):
             self._file_at(target, content, os.O_EXCL)
+            return
+        # In a tree that is shown, and so read-only: the copy is laid over what is there.
+        place = f"{_BASE}/layers/{self._layers}"
+        self._layers += 1
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        os.write(descriptor, content)
+        os.close(descriptor)
+        copy = calls.open_tree(place, 0)
+        calls.mount_setattr(copy, _SAFE | abi.MOUNT_ATTR_RDONLY)
+        self._attach(copy, target)
 
     def _attach(self, tree: int, target: str) -> None:
         if stat.S_ISDIR(os.fstat(tree).st_mode):
