@@ -381,6 +381,28 @@ def test_memory_beyond_the_limit_ends_the_step(place: Path, cloche: Cloche) -> N
     assert "memory_bytes" in events(done)[-1]["message"]
 
 
+@pytest.mark.parametrize(
+    ("shuts", "where"),
+    [
+        (":", "$TMPDIR"),
+        (":", "$HOME"),
+        (":", "."),
+        ("chmod 0 $TMPDIR/.. || exit", "."),
+        ("cd $TMPDIR; chmod 0 ..", "."),
+        ("chmod 0 ../../.. || exit", "."),
+    ],
+)
+def test_the_disk_is_held_wherever_the_program_may_write(
+    place: Path, cloche: Cloche, shuts: str, where: str
+) -> None:
+    policy = place / "policy.yaml"
+    policy.write_text(policy.read_text().replace("limits: {}", "limits: {run: {disk_bytes: 32M}}"))
+    fill = f"{shuts}; head -c 100000000 /dev/zero > {where}/filled; exec sleep 60"
+    done = run_in(place, cloche, "sh", "-c", fill)
+    assert done.returncode == 114, done.stdout
+    assert "disk_bytes" in events(done)[-1]["message"]
+
+
 def test_what_takes_a_network_of_its_own_is_refused(place: Path, cloche: Cloche) -> None:
     done = cloche(
         *("run", "--project", str(place / "project"), "--network", "www.example.org"),

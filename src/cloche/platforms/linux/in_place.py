@@ -80,8 +80,10 @@ async def launch(
             theirs.close()
             for descriptor in inside:
                 os.close(descriptor)
+        place = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         undo.pop_all()
     channel.setblocking(False)
+    # By descriptor from here on: the program may set the modes of all that the user owns.
     process = InPlaceProcess(
         pid=pid,
         pidfd=pidfd,
@@ -90,8 +92,9 @@ async def launch(
         limits=plan.limits,
         group=group,
         bury=bury,
-        after=lambda: remove(home),
+        after=lambda: _forget(place, home),
     )
+    process.own_place = place
     if listener is not None:
         process.sockets["proxy"] = listener
     return process
@@ -109,6 +112,11 @@ def private_home() -> Path:
     home = place / Owner.read(os.getpid()).label(0, secrets.randbelow(1 << 62))
     home.mkdir(mode=0o700)
     return home
+
+
+def _forget(place: int, home: Path) -> None:
+    os.close(place)
+    remove(home)
 
 
 def remove(home: Path) -> None:
