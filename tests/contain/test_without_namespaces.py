@@ -283,6 +283,15 @@ def test_the_hosts_mounts_and_connections_are_not_seen(
     assert "Permission denied" in printed(done)
 
 
+def test_a_state_that_the_program_shut_is_opened_again(place: Path, cloche: Cloche) -> None:
+    shut = run_in(place, cloche, "sh", "-c", "chmod 0 ../../../..; chmod 0 ../../../../..")
+    assert shut.returncode == 68, shut.stdout
+    done = run_in(place, cloche, "sh", "-c", "echo made > made")
+    assert done.returncode == 0, done.stdout
+    assert not (place / ".cloche-state").exists()
+    assert cloche("undo", str(place / "project")).returncode == 0
+
+
 def test_nothing_outlives_the_step(place: Path, cloche: Cloche) -> None:
     mark = f"86{os.getpid()}"
     daemon = f"setsid sleep {mark} >/dev/null 2>&1"
