@@ -283,6 +283,15 @@ def test_the_hosts_mounts_and_connections_are_not_seen(
     assert "Permission denied" in printed(done)
 
 
+def test_a_state_that_the_program_shut_is_opened_again(place: Path, cloche: Cloche) -> None:
+    shut = run_in(place, cloche, "sh", "-c", "chmod 0 ../../../..; chmod 0 ../../../../..")
+    assert shut.returncode == 68, shut.stdout
+    done = run_in(place, cloche, "sh", "-c", "echo made > made")
+    assert done.returncode == 0, done.stdout
+    assert not (place / ".cloche-state").exists()
+    assert cloche("undo", str(place / "project")).returncode == 0
+
+
 def test_nothing_outlives_the_step(place: Path, cloche: Cloche) -> None:
     mark = f"86{os.getpid()}"
     daemon = f"setsid sleep {mark} >/dev/null 2>&1"
@@ -379,6 +388,28 @@ def test_memory_beyond_the_limit_ends_the_step(place: Path, cloche: Cloche) -> N
     )
     assert done.returncode == 114, done.stdout
     assert "memory_bytes" in events(done)[-1]["message"]
+
+
+@pytest.mark.parametrize(
+    ("shuts", "where"),
+    [
+        (":", "$TMPDIR"),
+        (":", "$HOME"),
+        (":", "."),
+        ("chmod 0 $TMPDIR/.. || exit", "."),
+        ("cd $TMPDIR; chmod 0 ..", "."),
+        ("chmod 0 ../../.. || exit", "."),
+    ],
+)
+def test_the_disk_is_held_wherever_the_program_may_write(
+    place: Path, cloche: Cloche, shuts: str, where: str
+) -> None:
+    policy = place / "policy.yaml"
+    policy.write_text(policy.read_text().replace("limits: {}", "limits: {run: {disk_bytes: 32M}}"))
+    fill = f"{shuts}; head -c 100000000 /dev/zero > {where}/filled; exec sleep 60"
+    done = run_in(place, cloche, "sh", "-c", fill)
+    assert done.returncode == 114, done.stdout
+    assert "disk_bytes" in events(done)[-1]["message"]
 
 
 def test_what_takes_a_network_of_its_own_is_refused(place: Path, cloche: Cloche) -> None:

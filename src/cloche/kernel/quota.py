@@ -11,6 +11,7 @@ from cloche.model.limits import Limits
 from cloche.sandbox.platform import SandboxedProcess
 from cloche.workspace.errors import TreeTooLarge
 from cloche.workspace.transaction import Transaction
+from cloche.workspace.usage import measure_private
 
 _INTERVAL = 0.25
 _TRIGGER = 16
@@ -70,17 +71,19 @@ async def _watch(
     ended: asyncio.Event,
     held: tuple[int, int],
 ) -> None:
-    start = then = _space(transaction)
+    start = then = _spaces(transaction, process)
     while not quota.breached:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), _INTERVAL)
             return
-        now = _space(transaction)
-        quota.breached, quota.detail = judge_space(start, now, limits)
-        if not quota.breached and has_shrunk(then, now, limits):
+        now = _spaces(transaction, process)
+        verdicts = [judge_space(*pair, limits) for pair in zip(start, now, strict=True)]
+        quota.breached, quota.detail = max(verdicts)  # "" is the least
+        pairs = zip(then, now, strict=True)
+        if not quota.breached and any(has_shrunk(*pair, limits) for pair in pairs):
             then = now
             quota.breached, quota.detail = await asyncio.to_thread(
-                _measured, transaction, limits, held
+                _measured, transaction, process, limits, held
             )
     await process.terminate(0.0)
 
@@ -103,12 +106,15 @@ def has_shrunk(then: Space, now: Space, limits: Limits) -> bool:
     return gone > limits.disk_bytes // _TRIGGER or inodes > limits.inodes // _TRIGGER
 
 
-def _measured(transaction: Transaction, limits: Limits, held: tuple[int, int]) -> tuple[str, str]:
+def _measured(
+    transaction: Transaction, process: SandboxedProcess, limits: Limits, held: tuple[int, int]
+) -> tuple[str, str]:
     try:
         used, entries = transaction.usage()
-    except TreeTooLarge as error:
-        return "disk_bytes", str(error)
-    used, entries = used - held[0], entries - held[1]
+        beside = (0, 0) if process.own_place is None else measure_private(process.own_place)
+    except (TreeTooLarge, OSError) as error:
+        return "disk_bytes", str(error)  # what cannot be measured is not held
+    used, entries = used + beside[0] - held[0], entries + beside[1] - held[1]
     if used > limits.disk_bytes:
         return "disk_bytes", f"{used} bytes written"
     if entries > limits.inodes:
@@ -116,10 +122,15 @@ def _measured(transaction: Transaction, limits: Limits, held: tuple[int, int]) -
     return "", ""
 
 
-def _space(transaction: Transaction) -> Space:
-    state = os.statvfs(transaction.upper)
-    return Space(
-        free_bytes=state.f_bavail * state.f_frsize,
-        total_bytes=state.f_blocks * state.f_frsize,
-        free_inodes=state.f_favail,
+def _spaces(transaction: Transaction, process: SandboxedProcess) -> tuple[Space, ...]:
+    states = [transaction.space()]
+    if process.own_place is not None:
+        states.append(os.fstatvfs(process.own_place))
+    return tuple(
+        Space(
+            free_bytes=state.f_bavail * state.f_frsize,
+            total_bytes=state.f_blocks * state.f_frsize,
+            free_inodes=state.f_favail,
+        )
+        for state in states
     )

@@ -57,6 +57,11 @@ class SandboxedProcess(Protocol):
         """The pid of the sandbox's init as the host sees it."""
         ...
 
+    @property
+    def own_place(self) -> int | None:
+        """A directory of the host's disk that it fills beside its mounts, open; None for nothing."""
+        ...
+
     async def read_output(self) -> tuple[str, bytes] | None:
         """Give the next ("stdout" | "stderr", bytes) in order of arrival, or None at the end.
 

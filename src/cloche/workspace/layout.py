@@ -135,15 +135,18 @@ def open_private(path: Path) -> int:
 
 
 def _open_own(path: Path, at: int | None) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, dir_fd=at)
-    found = os.fstat(descriptor)
-    if found.st_uid != os.geteuid():
-        os.close(descriptor)
-        raise PermissionError(1, f"{str(path)!r} belongs to user {found.st_uid}")
-    if stat.S_IMODE(found.st_mode) != _PRIVATE:
-        os.fchmod(descriptor, _PRIVATE)
-    return descriptor
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    place = os.open(path, os.O_PATH | flags, dir_fd=at)
+    try:
+        found = os.fstat(place)
+        if found.st_uid != os.geteuid():
+            raise PermissionError(1, f"{str(path)!r} belongs to user {found.st_uid}")
+        if stat.S_IMODE(found.st_mode) != _PRIVATE:
+            # Also one that is shut to us: passed over, its lock, journal and undo would be forgotten.
+            os.chmod(f"/proc/self/fd/{place}", _PRIVATE)
+        return os.open(".", os.O_RDONLY | flags, dir_fd=place)
+    finally:
+        os.close(place)
 
 
 def _mount_of(descriptor: int) -> tuple[int, str]:

@@ -28,7 +28,7 @@ from cloche.workspace.merged import Entry, MergedTree
 from cloche.workspace.prepare import Preparer
 from cloche.workspace.report import Committed
 from cloche.workspace.screen import ScreenRules, allow_all
-from cloche.workspace.usage import measure
+from cloche.workspace.usage import measure_private
 
 _MANY = 1 << 62
 _LOOKING = ScreenRules(
@@ -140,8 +140,16 @@ class Transaction:
 
     def usage(self) -> tuple[int, int]:
         """Give bytes on disk and entries of everything the transaction holds. Raises TreeTooLarge."""
-        with opened(self._alive(), "") as at:  # its own, should the transaction end meanwhile
-            return measure(at, self._effects)
+        at = os.dup(self._alive())  # its own, should the transaction end meanwhile
+        try:
+            return measure_private(at)
+        finally:
+            os.close(at)
+
+    def space(self) -> os.statvfs_result:
+        """Give what the file system has left, whatever the modes of the directories above are."""
+        self._alive()
+        return os.fstatvfs(self._upper)
 
     def diff(self) -> Changes:
         """Give what a commit would change, unscreened."""

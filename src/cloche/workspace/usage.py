@@ -11,6 +11,15 @@ from cloche.workspace.jail import join, open_beneath, open_directory
 
 _OWNER_READS = 0o500
 _BLOCK = 512  # the unit of st_blocks, stat(2), whatever the file system's own
+_PRIVATE = 0o700
+
+
+def measure_private(root: int) -> tuple[int, int]:
+    """Measure a directory of our own, whose mode a program of the landlock tier may have taken away."""
+    effects = Effects()
+    if stat.S_IMODE(os.fstat(root).st_mode) != _PRIVATE:
+        effects.chmod(root, _PRIVATE)
+    return measure(root, effects)
 
 
 def measure(root: int, effects: Effects) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ async def launch(
     if os.geteuid() == 0:
         raise CannotConfine("not-the-hosts-root", _OF_ROOT, "start Cloche as an ordinary user")
     home = private_home()
-    listener = _listener() if plan.network.outbound else None
+    listener = open_listener() if plan.network.outbound else None
     with contextlib.ExitStack() as undo:
         undo.callback(remove, home)
         if listener is not None:
@@ -80,8 +81,10 @@ async def launch(
             theirs.close()
             for descriptor in inside:
                 os.close(descriptor)
+        place = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         undo.pop_all()
     channel.setblocking(False)
+    # By descriptor from here on: the program may set the modes of all that the user owns.
     process = InPlaceProcess(
         pid=pid,
         pidfd=pidfd,
@@ -90,8 +93,9 @@ async def launch(
         limits=plan.limits,
         group=group,
         bury=bury,
-        after=lambda: remove(home),
+        after=lambda: _forget(place, home),
     )
+    process.own_place = place
     if listener is not None:
         process.sockets["proxy"] = listener
     return process
@@ -109,6 +113,11 @@ def private_home() -> Path:
     home = place / Owner.read(os.getpid()).label(0, secrets.randbelow(1 << 62))
     home.mkdir(mode=0o700)
     return home
+
+
+def _forget(place: int, home: Path) -> None:
+    os.close(place)
+    remove(home)
 
 
 def remove(home: Path) -> None:
@@ -153,11 +162,35 @@ def _without(readable: tuple[str, ...], masked: tuple[str, ...]) -> Iterator[str
             waiting += [f"{path}/{name}" for name in sorted(os.listdir(path))]
 
 
-def _listener() -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+class OwnListener(socket.socket):
+    """Takes connections of our own user alone: the port is the host's, and everybody's to find."""
+
+    def accept(self) -> tuple[socket.socket, Any]:  # Any: an address, as in socket.accept
+        """See socket.accept; whoever else connects is hung up on."""
+        while True:
+            connection, peer = super().accept()
+            if _find_user(peer, self.getsockname()) == os.geteuid():
+                return connection, peer
+            connection.close()
+
+
+def open_listener() -> OwnListener:
+    """Listen on a free port of the host's loopback."""
+    listener = OwnListener(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
     return listener
+
+
+def _find_user(of: tuple[str, int], to: tuple[str, int]) -> int | None:
+    """Give whose the end `of` of a connection is. proc_pid_net(5): addresses in the machine's order."""
+    ends = [
+        f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+        for host, port in (of, to)
+    ]
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = (line.split() for line in file)
+        return next((int(row[7]) for row in rows if row[1:3] == ends), None)
 
 
 def _procs_files(group: Group) -> tuple[str, ...]:

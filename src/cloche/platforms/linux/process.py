@@ -42,6 +42,7 @@ class LinuxProcess:
         """
         self.host_pid = pid
         self.sockets: dict[str, socket.socket] = {}
+        self.own_place: int | None = None
         self.report = EnforcementReport(())
         self.facts: dict[str, Any] = {}  # Any: JSON from the launcher
         self._pidfd = pidfd
