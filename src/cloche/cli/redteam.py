@@ -27,6 +27,17 @@ class GotOut(ClocheError):
         super().__init__("attacks that got out", reasons)
 
 
+class TriedNothing(ClocheError):
+    """Cloche's sandbox ran none of the attacks, so nothing is known of it."""
+
+    code = "tried-nothing"
+    exit_status = 88
+    remedy = "Run `cloche doctor`; the attacks are run by /usr/bin/python3, which must be there."
+
+    def __init__(self) -> None:
+        super().__init__("no attack said a word")
+
+
 async def redteam(kernel: Kernel, arguments: argparse.Namespace) -> int:
     """Run the attacks. Raises GotOut when one of them escapes from Cloche."""
     chosen = attacks(arguments.attack)
@@ -42,11 +53,18 @@ async def redteam(kernel: Kernel, arguments: argparse.Namespace) -> int:
         if contender.missing:
             print(f"not tried: {contender.missing}")
             continue
-        reports.append(await try_out(contender, chosen))
+        report = await try_out(contender, chosen)
+        if report.ran_nothing():
+            print(f"not tried: {contender.name} did not run any of the attacks")
+            continue
+        reports.append(report)
         _show_verdicts(reports[-1], as_json=arguments.json)
     if not arguments.json:
         _show_table(reports)
-    escaped = [f"{v.layer}: {v.attack}: {v.detail}" for v in reports[0].escapes()]
+    ours = [report for report in reports if report.contender == contenders[0].name]
+    if not ours:
+        raise TriedNothing
+    escaped = [f"{v.layer}: {v.attack}: {v.detail}" for v in ours[0].escapes()]
     if escaped:
         raise GotOut(tuple(map(shown, escaped)))
     return 0

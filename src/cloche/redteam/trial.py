@@ -15,6 +15,7 @@ from cloche_redteam.runner import ESCAPED, HELD, UNABLE
 
 PYTHON = "/usr/bin/python3"  # in /usr, which every contender shows
 _LONGEST = 400
+_SILENT = "the sandbox ended first, without a word"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,10 @@ class Report:
 
     contender: str
     verdicts: tuple[Verdict, ...]
+
+    def ran_nothing(self) -> bool:
+        """Tell whether no attack said a word: then nothing was held, it was not there."""
+        return all(each.detail == _SILENT for each in self.verdicts)
 
     def escapes(self) -> tuple[Verdict, ...]:
         """Give the attacks that got out."""
@@ -68,13 +73,17 @@ async def try_out(contender: Contender, chosen: Mapping[str, Attack]) -> Report:
                 # One of them ended the sandbox: what did not get its turn gets a sandbox of its own.
                 runs += [(name,) for name in silent]
             elif silent:
-                told = {silent[0]: (HELD, f"the sandbox ended first ({last_words})")}
+                told = {silent[0]: (HELD, _ended_first(last_words))}
             verdicts += [_verdict(chosen[name], *told[name]) for name in names if name in told]
     return Report(contender=contender.name, verdicts=tuple(verdicts))
 
 
 def _verdict(attack: Attack, verdict: str, detail: str) -> Verdict:
     return Verdict(attack=attack.name, layer=attack.layer, verdict=verdict, detail=detail)
+
+
+def _ended_first(last_words: str) -> str:
+    return f"the sandbox ended first ({last_words})" if last_words else _SILENT
 
 
 async def _one_run(
@@ -87,7 +96,7 @@ async def _one_run(
         said = await contender.run(argv(PYTHON, json.dumps(dict(bait.words)), names), project)
     lines = said.splitlines()
     told = {name: answer for name, answer in _read(lines) if name in names}
-    last_words = next((line[:80] for line in reversed(lines) if line.strip()), "silent")
+    last_words = next((line[:80] for line in reversed(lines) if line.strip()), "")
     return told, last_words
 
 
