@@ -70,7 +70,7 @@ def test_the_groups_of_a_dead_kernel_are_removed_and_no_others() -> None:
     root = home._roots["unified"]
     with subprocess.Popen(["true"]) as dead:
         pass
-    stale = root / Owner(namespace=home._owner.namespace, pid=dead.pid, start="1").label(0)
+    stale = root / Owner(namespace=home._owner.namespace, pid=dead.pid, start="1").label(0, 0)
     others = root / "somebody-elses"
     alive = Path(home.create().directory)
     for path in (stale, others):
