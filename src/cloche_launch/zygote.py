@@ -37,12 +37,24 @@ def serve(descriptor: int) -> int:
     # Every sandbox's init has these arguments, and its program can read them: no path of the host's.
     calls.rename_self(b"cloche_launch")
     host = socket.socket(fileno=descriptor)
+    _forget_ignored_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the host's to handle
     zygote = Zygote(host, seccomp.compile_profile(os.uname().machine))
     gc.freeze()  # nothing allocated so far is touched by a collection in a child: pages stay shared
     gc.disable()
     zygote.run()
     return 0
+
+
+def _forget_ignored_signals() -> None:
+    """Take back what whoever started this process ignores, as nohup does: programs would inherit it.
+
+    Signals of a terminal do not come here: this process leads a session of its own.
+    """
+    of_python = {signal.SIGPIPE, signal.SIGXFSZ}
+    for number in signal.valid_signals() - of_python:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class Zygote:

@@ -33,7 +33,8 @@ def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
     for name, content in request.get("files", {}).items():
         (stage / "base" / name).write_text(content)
     canary = stage / "canary"
-    canary.write_text("out of reach")
+    if not canary.exists():  # a stage may be used again, and is watched meanwhile
+        canary.write_text("out of reach")
     limits = replace(LIMIT_CLASSES["tool"], **request.get("limits", {}))
     overlay = Overlay(
         lowers=(str(stage / "base"),),

@@ -42,7 +42,7 @@ REMOVED = {
     "25-transaction-overlay": (
         "cloche_launch/mounts.py",
         'calls.mount("overlay", place, "overlay", abi.MS_NOSUID | abi.MS_NODEV, data)',
-        'calls.mount(f"{_BASE}/layers/1", place, None, abi.MS_BIND)',
+        'calls.mount(lowers.split(":")[-1], place, None, abi.MS_BIND)',
     ),
     "2-devices": (
         "cloche_launch/mounts.py",
