@@ -21,7 +21,7 @@ check: .venv/ready
 # Peers that the host has are measured; the one that is a Node program comes into build/.
 bench: .venv/ready
 	@test -e build/peers/node_modules/.bin/srt || ! command -v npm >/dev/null || npm install --silent \
-		--no-audit --no-fund --prefix build/peers @anthropic-ai/sandbox-runtime || true
+		--no-audit --no-fund --prefix build/peers @anthropic-ai/sandbox-runtime@0.0.83 || true
 	.venv/bin/python -m benchmarks
 
 # FUZZ=SECONDS for each target, and twice that for system calls as root; what was found stays in build/fuzz.
