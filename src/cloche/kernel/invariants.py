@@ -15,7 +15,7 @@ _KERNEL_ONLY = re.compile(
     r"(LD_|DYLD_|GIT_|PYTHON|PERL|RUBY|RUSTC|RUSTUP_|DOTNET_STARTUP_HOOKS|DOTNET_ROOT"
     r"|NUGET_PLUGIN|BASH_ENV\Z|ENV\Z|SHELLOPTS\Z|ELECTRON_RUN_AS_NODE\Z|PATH\Z|HOME\Z|NODE_PATH\Z)"
 )
-_HEAP_ONLY = re.compile(r"--max-old-space-size=[0-9]+\Z")
+_HEAP_ONLY = re.compile(r"--max-old-space-size=(?:[0-9]+|@heap)\Z")
 
 
 def check_plan(plan: Plan, *, by_person: bool = False) -> None:

@@ -11,6 +11,9 @@ from enum import Enum
 
 from cloche.model.ids import StepId
 
+HEAP = "@heap"
+"""In a variable: three quarters of the memory that the step was granted, in MiB."""
+
 
 class Trust(Enum):
     """Who wrote the code that a step executes."""
@@ -123,6 +126,7 @@ class Step:
     net: Net = Net.NONE
     cwd: str = "/project"
     env: Mapping[str, str] = field(default_factory=dict)
+    """A value that begins with "@name" is the place of that toolchain; HEAP in it becomes a number."""
     registry: str = ""
     """Logical registry ("npm") for Net.REGISTRY; its hosts come from the user's configuration."""
     mounts: tuple[Mount, ...] = ()

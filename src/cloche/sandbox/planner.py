@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloche.model.grant import Grant
-from cloche.model.step import Net, Source
+from cloche.model.step import HEAP, Net, Source
 from cloche.model.tier import Tier
 from cloche.sandbox.environ import HOME, TEMPORARY, clean_environment
 from cloche.sandbox.errors import CannotConfine
@@ -113,7 +113,7 @@ def plan_sandbox(grant: Grant, around: Surroundings) -> SandboxPlan:
             *(_resolve(a, around.tools) for a in step.argv[1:]),
         ),
         env=clean_environment(
-            {**around.environment, **{k: _resolve(v, around.tools) for k, v in step.env.items()}},
+            {**around.environment, **_variables(grant, around.tools)},
             tool_paths=_tool_paths(around),
             epoch=around.epoch,
         ),
@@ -154,6 +154,13 @@ def _tool_mount(tool: Tool) -> MountOp:
 def _tool_paths(around: Surroundings) -> tuple[str, ...]:
     ours = ("/toolchain/bin",) if around.commands else ()
     return (*ours, *(f"{tool.inside}/bin" for tool in around.tools if not tool.is_system))
+
+
+def _variables(grant: Grant, tools: tuple[Tool, ...]) -> dict[str, str]:
+    heap = str((grant.limits.memory_bytes * 3 // 4) >> 20)
+    return {
+        name: _resolve(value, tools).replace(HEAP, heap) for name, value in grant.step.env.items()
+    }
 
 
 def _resolve(text: str, tools: tuple[Tool, ...]) -> str:

@@ -114,6 +114,14 @@ def test_without_a_network_namespace_nothing_serves_and_nobody_reaches_named_hos
         plan_sandbox(replace(GRANT, step=replace(STEP, net=net)), poorer)
 
 
+def test_a_heap_fits_into_the_memory_that_was_granted() -> None:
+    step = replace(STEP, env={"NODE_OPTIONS": "--max-old-space-size=@heap", "OTHER": "@unknown"})
+    limits = replace(GRANT.limits, memory_bytes=400 << 20)
+    plan = plan_sandbox(replace(GRANT, step=step, limits=limits), AROUND)
+    assert plan.env["NODE_OPTIONS"] == "--max-old-space-size=300"
+    assert plan.env["OTHER"] == "@unknown"
+
+
 def test_a_policy_can_require_more() -> None:
     plan = plan_sandbox(replace(GRANT, required=("memory-limit",)), AROUND)
     assert plan.needs[Feature.MEMORY_LIMIT] is Need.REQUIRED

@@ -52,7 +52,7 @@ def _script(kind: str, title: str, name: str, *options: str) -> Step:
         title=title,
         argv=(NODE, NPM, "run", name, *options),
         trust=Trust.PROJECT,
-        env=environment(kind),
+        env=environment(),
         mounts=(PROJECT,),
         limits=kind,
         parser="build",

@@ -60,7 +60,7 @@ def _check(
         title=title,
         argv=(NODE, *arguments),
         trust=Trust.PROJECT,
-        env=environment("build"),
+        env=environment(),
         mounts=tuple(mounts),
         limits="build",
         parser=parser,

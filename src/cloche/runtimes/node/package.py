@@ -234,9 +234,7 @@ def _serve(argv: tuple[str, ...], *, cwd: str = _AT, more: tuple[Mount, ...] = (
         trust=Trust.PROJECT,
         net=Net.INBOUND,
         cwd=cwd,
-        env=environment(
-            "preview", PORT=str(_PORT), HOST=HOST, HOSTNAME=HOST, NODE_ENV="production"
-        ),
+        env=environment(PORT=str(_PORT), HOST=HOST, HOSTNAME=HOST, NODE_ENV="production"),
         mounts=(Mount(target=_AT, source=Source.PACKAGE), *more),
         limits="preview",
         parser="build",

@@ -55,7 +55,7 @@ def _serve(argv: tuple[str, ...], port: int) -> Step:
         argv=argv,
         trust=Trust.PROJECT,
         net=Net.INBOUND,
-        env=environment("preview", PORT=str(port), HOST=LOOPBACK, HOSTNAME=LOOPBACK),
+        env=environment(PORT=str(port), HOST=LOOPBACK, HOSTNAME=LOOPBACK),
         mounts=(PROJECT,),
         limits="preview",
         parser="build",

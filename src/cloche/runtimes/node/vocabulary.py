@@ -1,7 +1,6 @@
 """The words npm's steps are made of: programs, guards, environments, mounts."""
 
-from cloche.model.limits import LIMIT_CLASSES
-from cloche.model.step import Access, Mount, Source
+from cloche.model.step import HEAP, Access, Mount, Source
 from cloche.runtimes.node.projection import PROJECTION
 
 NODE = "@node/bin/node"
@@ -72,14 +71,13 @@ _DOWNLOADS = {
 }
 
 
-def environment(limits: str, **more: str) -> dict[str, str]:
-    """Give the variables of a step that runs project code under the class of limits `limits`."""
+def environment(**more: str) -> dict[str, str]:
+    """Give the variables of a step that runs project code."""
     # A heap that knows its ceiling collects instead of being killed at it.
-    heap = LIMIT_CLASSES[limits].memory_bytes * 3 // 4 >> 20
-    return {**_QUIET, "NODE_OPTIONS": f"--max-old-space-size={heap}", **more}
+    return {**_QUIET, "NODE_OPTIONS": f"--max-old-space-size={HEAP}", **more}
 
 
 def install_environment() -> dict[str, str]:
     """Give the variables of a step that runs install scripts."""
     # nodedir: headers of this very node, else node-gyp would download them.
-    return environment("rebuild", npm_config_nodedir="@node", **_DOWNLOADS)
+    return environment(npm_config_nodedir="@node", **_DOWNLOADS)

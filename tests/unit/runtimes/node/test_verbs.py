@@ -24,7 +24,7 @@ def test_a_build_runs_the_script_without_network(facts: HostFacts) -> None:
     step = plan.steps[0]
     assert (step.trust, step.net) == (Trust.PROJECT, Net.NONE)
     assert step.argv[-2:] == ("run", "build")
-    assert step.env["NODE_OPTIONS"] == "--max-old-space-size=2304"
+    assert step.env["NODE_OPTIONS"] == "--max-old-space-size=@heap"
 
 
 def test_a_missing_build_script_is_said_with_its_remedy(facts: HostFacts) -> None:
