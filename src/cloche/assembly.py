@@ -27,13 +27,13 @@ class Kernel(KernelFace):
         home = Path(environment.get("HOME") or os.path.expanduser("~"))
         settings = replace(settings, environment=environment)
         platform = select_platform()
-        users_state = _home(environment.get("XDG_STATE_HOME"), home / ".local/state")
+        users_state = find_state_home(replace(settings, state_home=None))
         policy_file = _policy_file(settings, home)
         kernel = Kernel(
             platform=platform,
             providers=_providers(),
             policy=load_default() if policy_file is None else load_policy(policy_file),
-            state_home=find_state_home(settings),
+            state_home=settings.state_home or users_state,
             queue_home=_queue_home(settings, users_state),
             budget_bytes=settings.budget_bytes,
             cache_home=settings.cache_home

@@ -6,8 +6,9 @@ checks, when the class is made, that no two share a code or an exit status.
 The registry is printed by `docs/exit-statuses.md`, which a test compares.
 
 Ranges, so that rooms do not collide: 64-70 general, 71-79 policy and
-capability, 80-89 sandbox and platforms, 90-99 workspace, 100-109 egress,
-110-119 runtimes and kernel, 120-124 and 101-102 artifact.
+capability, 80-89 sandbox, platforms and red team, 90-99 workspace, 100-109
+egress, kernel (101-102) and artifact (103-104), 110-119 runtimes and kernel,
+120-124 artifact.
 """
 
 from typing import ClassVar

@@ -4,6 +4,7 @@ The kernel asks both and follows the stricter answer (seccomp(2)), so this one
 says only what is refused besides.
 """
 
+import contextlib
 import errno
 
 from cloche_launch import bpf, profile
@@ -12,7 +13,7 @@ from cloche_launch.seccomp import RET_ALLOW, RET_ERRNO
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _EPERM = RET_ERRNO | errno.EPERM
 _ENOSYS = RET_ERRNO | errno.ENOSYS
@@ -54,87 +55,78 @@ def compile_in_place(architecture: str, *, connects: bool) -> bytes:
     return program.assemble()
 
 
-def _only_itself(program: bpf.Program, name: str, number: int, arguments: tuple[int, ...]) -> None:
-    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
-    for index in arguments:
-        program.load(bpf.argument_low(index))
-        program.jump(bpf.JMP_JEQ_K, 0, "", f"no-{name}")
+@contextlib.contextmanager
+def _rule(program: bpf.Program, name: str, number: int) -> "Iterator[str]":
+    """Judge one call: gives the label to go to when it is refused; what reaches the end is allowed."""
+    past, no = f"past-{name}", f"no-{name}"
+    program.jump(bpf.JMP_JEQ_K, number, "", past)
+    yield no
     program.answer(RET_ALLOW)
-    _otherwise_refused(program, name)
+    program.label(no)
+    program.answer(_EPERM)
+    program.label(past)
+    program.load(bpf.NUMBER)  # what the rule is not about goes on with its number
+
+
+def _only_itself(program: bpf.Program, name: str, number: int, arguments: tuple[int, ...]) -> None:
+    with _rule(program, name, number) as no:
+        for index in arguments:
+            program.load(bpf.argument_low(index))
+            program.jump(bpf.JMP_JEQ_K, 0, "", no)
 
 
 def _no_flag(program: bpf.Program, name: str, number: int, flags: int) -> None:
-    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
-    program.load(bpf.argument_low(flags))
-    program.jump(bpf.JMP_JSET_K, profile.MSG_FASTOPEN, f"no-{name}")
-    program.answer(RET_ALLOW)
-    _otherwise_refused(program, name)
+    with _rule(program, name, number) as no:
+        program.load(bpf.argument_low(flags))
+        program.jump(bpf.JMP_JSET_K, profile.MSG_FASTOPEN, no)
 
 
 def _none_of(
     program: bpf.Program, name: str, number: int, index: int, values: "Iterable[int]"
 ) -> None:
-    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
-    program.load(bpf.argument_low(index))
-    for value in values:
-        program.jump(bpf.JMP_JEQ_K, value, f"no-{name}")
-    program.answer(RET_ALLOW)
-    _otherwise_refused(program, name)
+    with _rule(program, name, number) as no:
+        program.load(bpf.argument_low(index))
+        for value in values:
+            program.jump(bpf.JMP_JEQ_K, value, no)
 
 
 def _no_mode(program: bpf.Program, name: str, number: int, mode: int) -> None:
     """Refuse modes that lend the user's identity, and devices where nodes are made."""
-    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
-    program.load(bpf.argument_low(mode))
-    program.jump(bpf.JMP_JSET_K, profile.SET_IDENTITY, f"no-{name}")
-    if name in profile.MODES_OF_MKNOD:
-        program.mask(profile.S_IFMT)
-        for kind in (profile.S_IFCHR, profile.S_IFBLK):
-            program.jump(bpf.JMP_JEQ_K, kind, f"no-{name}")
-    program.answer(RET_ALLOW)
-    _otherwise_refused(program, name)
+    with _rule(program, name, number) as no:
+        program.load(bpf.argument_low(mode))
+        program.jump(bpf.JMP_JSET_K, profile.SET_IDENTITY, no)
+        if name in profile.MODES_OF_MKNOD:
+            program.mask(profile.S_IFMT)
+            for kind in (profile.S_IFCHR, profile.S_IFBLK):
+                program.jump(bpf.JMP_JEQ_K, kind, no)
 
 
 def _no_mode_of_new(program: bpf.Program, name: str, number: int, flags: int, mode: int) -> None:
-    program.jump(bpf.JMP_JEQ_K, number, "", f"past-{name}")
-    program.load(bpf.argument_low(flags))
-    program.jump(bpf.JMP_JSET_K, profile.O_MAKES, f"makes-{name}", f"yes-{name}")
-    program.label(f"makes-{name}")
-    program.load(bpf.argument_low(mode))
-    program.jump(bpf.JMP_JSET_K, profile.SET_IDENTITY, f"no-{name}")
-    program.label(f"yes-{name}")
-    program.answer(RET_ALLOW)
-    _otherwise_refused(program, name)
+    with _rule(program, name, number) as no:
+        program.load(bpf.argument_low(flags))
+        program.jump(bpf.JMP_JSET_K, profile.O_MAKES, f"makes-{name}", f"yes-{name}")
+        program.label(f"makes-{name}")
+        program.load(bpf.argument_low(mode))
+        program.jump(bpf.JMP_JSET_K, profile.SET_IDENTITY, no)
+        program.label(f"yes-{name}")
 
 
 def _pairs(program: bpf.Program, number: int) -> None:
-    program.jump(bpf.JMP_JEQ_K, number, "", "past-socketpair")
-    program.load(bpf.argument_low(1))
-    program.mask(profile.SOCKET_TYPE_MASK)
-    for kind in profile.PAIR_TYPES:
-        program.jump(bpf.JMP_JEQ_K, kind, "yes-socketpair")
-    program.go("no-socketpair")
-    program.label("yes-socketpair")
-    program.answer(RET_ALLOW)
-    _otherwise_refused(program, "socketpair")
+    with _rule(program, "socketpair", number) as no:
+        program.load(bpf.argument_low(1))
+        program.mask(profile.SOCKET_TYPE_MASK)
+        for kind in profile.PAIR_TYPES:
+            program.jump(bpf.JMP_JEQ_K, kind, "yes-socketpair")
+        program.go(no)
+        program.label("yes-socketpair")
 
 
 def _sockets(program: bpf.Program, number: int) -> None:
-    program.jump(bpf.JMP_JEQ_K, number, "", "past-socket")
-    program.load(bpf.argument_low(1))
-    program.mask(profile.SOCKET_TYPE_MASK)
-    program.jump(bpf.JMP_JEQ_K, profile.SOCK_STREAM, "", "no-socket")
-    program.load(bpf.argument_low(0))
-    program.jump(bpf.JMP_JEQ_K, profile.AF_INET, "yes-socket")
-    program.jump(bpf.JMP_JEQ_K, profile.AF_INET6, "yes-socket", "no-socket")
-    program.label("yes-socket")
-    program.answer(RET_ALLOW)
-    _otherwise_refused(program, "socket")
-
-
-def _otherwise_refused(program: bpf.Program, name: str) -> None:
-    """End a rule: what jumped here is refused, and what the rule is not about goes on with its number."""
-    program.label(f"no-{name}")
-    program.answer(_EPERM)
-    program.label(f"past-{name}")
-    program.load(bpf.NUMBER)
+    with _rule(program, "socket", number) as no:
+        program.load(bpf.argument_low(1))
+        program.mask(profile.SOCKET_TYPE_MASK)
+        program.jump(bpf.JMP_JEQ_K, profile.SOCK_STREAM, "", no)
+        program.load(bpf.argument_low(0))
+        program.jump(bpf.JMP_JEQ_K, profile.AF_INET, "yes-socket")
+        program.jump(bpf.JMP_JEQ_K, profile.AF_INET6, "yes-socket", no)
+        program.label("yes-socket")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from cloche.kernel.errors import InvariantBroken
 from cloche.model.limits import LIMIT_CLASSES
 from cloche.model.paths import JailPath, PathOutsideJail
-from cloche.model.step import Access, Mount, Net, Plan, Source, Step, Trust
+from cloche.model.step import HEAP, Access, Mount, Net, Plan, Source, Step, Trust
 
 _REFERENCE = re.compile(r"@[a-z][a-z0-9-]*(/(?!\.\.?(/|\Z))[A-Za-z0-9._-]+)+\Z")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "fish", "ksh", "busybox"})
@@ -15,7 +15,7 @@ _KERNEL_ONLY = re.compile(
     r"(LD_|DYLD_|GIT_|PYTHON|PERL|RUBY|RUSTC|RUSTUP_|DOTNET_STARTUP_HOOKS|DOTNET_ROOT"
     r"|NUGET_PLUGIN|BASH_ENV\Z|ENV\Z|SHELLOPTS\Z|ELECTRON_RUN_AS_NODE\Z|PATH\Z|HOME\Z|NODE_PATH\Z)"
 )
-_HEAP_ONLY = re.compile(r"--max-old-space-size=(?:[0-9]+|@heap)\Z")
+_HEAP_ONLY = re.compile(rf"--max-old-space-size=(?:[0-9]+|{re.escape(HEAP)})\Z")
 
 
 def check_plan(plan: Plan, *, by_person: bool = False) -> None:

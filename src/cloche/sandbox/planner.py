@@ -13,6 +13,16 @@ from cloche.sandbox.layout import HostSystem, system_mounts
 from cloche.sandbox.mounts import BindReadOnly, BindWritable, Masked, MountOp, Overlay, ordered
 from cloche.sandbox.plan import NetworkPlan, SandboxPlan
 
+_IN_EITHER_TIER = (
+    Feature.NO_NEW_PRIVS,
+    Feature.NO_CAPABILITIES,
+    Feature.SECCOMP,
+    Feature.CLOSED_DESCRIPTORS,
+    Feature.EMPTY_ENVIRONMENT,
+    Feature.NOT_ROOT,
+    Feature.TREE_KILL,
+    Feature.OVERLAY,
+)
 # Without these there is no jar at all; a policy may add to them, nothing takes away.
 ALWAYS_REQUIRED = {
     Tier.NAMESPACES: (
@@ -21,29 +31,10 @@ ALWAYS_REQUIRED = {
         Feature.PID_NS,
         Feature.NET_NS,
         Feature.IPC_NS,
-        Feature.NO_NEW_PRIVS,
-        Feature.NO_CAPABILITIES,
-        Feature.SECCOMP,
-        Feature.CLOSED_DESCRIPTORS,
-        Feature.EMPTY_ENVIRONMENT,
-        Feature.NOT_ROOT,
-        Feature.TREE_KILL,
-        Feature.OVERLAY,
+        *_IN_EITHER_TIER,
     ),
-    Tier.LANDLOCK: (
-        Feature.NO_NEW_PRIVS,
-        Feature.NO_CAPABILITIES,
-        Feature.LANDLOCK,
-        Feature.SECCOMP,
-        Feature.CLOSED_DESCRIPTORS,
-        Feature.EMPTY_ENVIRONMENT,
-        Feature.NOT_ROOT,
-        Feature.TREE_KILL,
-        Feature.OVERLAY,
-    ),
+    Tier.LANDLOCK: (Feature.LANDLOCK, *_IN_EITHER_TIER),
 }
-
-
 _NO_SERVICE = "a service needs a network of its own, which the landlock tier has not"
 # Landlock knows ports and no addresses: what may connect to our proxy's port may do so on any host.
 _NO_HOSTS = "the landlock tier cannot hold project code to named hosts"
