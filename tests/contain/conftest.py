@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.contain.attacker import NAMES, PRELUDE, RULES
+from tests.contain.tier import DEFAULT, ROOT, Cloche, command, environment
 from tests.contain.upstream_double import Upstream
 
 HERE = Path(__file__).parent
@@ -147,5 +148,53 @@ def attack(sandbox: Callable[..., SimpleNamespace], upstream: Upstream) -> Sandb
         )
         assert done.status == 0, done.stderr
         return done
+
+    return run
+
+
+@pytest.fixture
+def ordinary() -> tuple[str, ...]:
+    """What goes before a command so that an ordinary user runs it."""
+    if os.geteuid() != 0:
+        return ()
+    for place in (Path(sys.executable), Path(os.path.realpath(sys.executable)), ROOT):
+        if any(not parent.stat().st_mode & 0o001 for parent in place.parents):
+            pytest.skip(
+                "the landlock tier of an ordinary user: none may enter where this clone lies"
+            )
+    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@pytest.fixture
+def place(ordinary: tuple[str, ...]) -> Iterator[Path]:
+    """A directory of that user's own with a home, a project, and a policy that accepts the tier."""
+    with tempfile.TemporaryDirectory(prefix="cloche-tier-", ignore_cleanup_errors=True) as name:
+        top = Path(name)
+        (top / "home").mkdir()
+        (top / "project").mkdir()
+        text = DEFAULT.read_text()
+        assert "tier: namespaces" in text
+        (top / "policy.yaml").write_text(text.replace("tier: namespaces", "tier: landlock"))
+        if ordinary:
+            for each in (top, *top.iterdir()):
+                os.chown(each, 65534, 65534)
+        yield top
+
+
+@pytest.fixture
+def cloche(place: Path, ordinary: tuple[str, ...]) -> Cloche:
+    """Run a command of Cloche where user namespaces are refused."""
+
+    def run(*words: str, accepts: bool = True, of: tuple[str, ...] | None = None) -> Any:
+        policy = ("--policy", str(place / "policy.yaml")) if accepts else ()
+        return subprocess.run(
+            [*(ordinary if of is None else of), *command(words[0]), *policy, *words[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+            cwd="/",
+            env=environment(place),
+        )
 
     return run

@@ -238,7 +238,7 @@ IN_PLACE = (
             ),
             (f"{LAUNCH}/zygote.py", "            self._end_adopted()\n", ""),
         ),
-        f"{TIER}::test_nothing_outlives_the_step",
+        f"{HERE}/test_nothing_outlives_the_tier.py::test_nothing_outlives_the_step",
     ),
     Mutant(
         "landlock-tier-hidden-files",
