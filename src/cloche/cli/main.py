@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     arguments = make_parser().parse_args(argv)
     try:
-        return asyncio.run(_dispatch(arguments))
+        return asyncio.run(_command(arguments))
     except ClocheError as error:
         _print_error(error, as_json=arguments.json)
         return error.exit_status
@@ -40,6 +40,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         refused = SystemRefused(arguments.command, error)
         _print_error(refused, as_json=arguments.json)
         return refused.exit_status
+
+
+async def _command(arguments: argparse.Namespace) -> int:
+    """Dispatch; an interrupt cancels that once, and what cleans up after it is not interrupted again."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def end() -> None:
+        loop.add_signal_handler(signal.SIGINT, _go_on_ending)
+        task.cancel()
+
+    # asyncio's own handler raises KeyboardInterrupt at the second one, wherever the loop then is.
+    loop.add_signal_handler(signal.SIGINT, end)
+    return await _dispatch(arguments)
+
+
+def _go_on_ending() -> None:
+    """Answer an interrupt of what is coming to its end already, in moments."""
 
 
 async def _dispatch(arguments: argparse.Namespace) -> int:
@@ -123,7 +141,8 @@ async def _follow(run: Run, shower: Shower) -> RunResult:
                 shower.show(event)
         return await run
     finally:
-        for number in numbers:
+        loop.add_signal_handler(signal.SIGINT, _go_on_ending)
+        for number in numbers[1:]:
             loop.remove_signal_handler(number)
 
 
