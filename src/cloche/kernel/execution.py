@@ -31,6 +31,7 @@ from cloche.workspace.errors import ChangesRefused
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
 
+_COPIED = "steps get a copy of the project, which takes time and room, since overlays are refused"
 Body = Callable[[Session], Awaitable[ArtifactMade | None]]
 
 
@@ -113,6 +114,8 @@ async def _transact(
             group = terms.context.project_root.stat().st_gid
             if warning := group_warning(user=os.geteuid(), group=os.getegid(), of_project=group):
                 stream.emit(Note(text=warning))
+            if refused := terms.machine.features.refused_overlay:
+                stream.emit(Note(text=f"{_COPIED}: {refused}"))
             made, status = await _body(work, session)
             committed = await _conclude(work, session, transaction, status)
         except BaseException:

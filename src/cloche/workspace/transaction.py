@@ -1,6 +1,7 @@
 """One transaction: a private layer over the project, thrown away or made the project whole."""
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -12,7 +13,7 @@ from cloche.workspace import layout
 from cloche.workspace.diff import OPAQUE, Changes
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import TransactionEnded
+from cloche.workspace.errors import StateUnavailable, TransactionEnded
 from cloche.workspace.finish import finish, touch_after, undo_numbers
 from cloche.workspace.jail import (
     name_of,
@@ -30,6 +31,10 @@ from cloche.workspace.report import Committed
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.usage import measure_private
 
+_NO_EXCHANGE = (
+    "its file system cannot exchange two names in one step (RENAME_EXCHANGE, renameat2(2)), "
+    "as some network and FAT file systems cannot"
+)
 _MANY = 1 << 62
 _LOOKING = ScreenRules(
     max_bytes=_MANY,
@@ -54,6 +59,7 @@ class Transaction:
         self._at = open_directory(places.state, self._directory)
         for name in (layout.UPPER, layout.SCRATCH, layout.TRASH):
             effects.mkdir(self._at, name, 0o700)
+        self._insist_on_exchange()
         self._upper = open_directory(self._at, layout.UPPER)
         self._layer = Layer(self._upper, places.project, effects, self._owner)
         self._layer.give(self._at)
@@ -65,6 +71,15 @@ class Transaction:
         effects.utime(self._upper, found.st_atime_ns, found.st_mtime_ns)
         self._stamp = touch_after(self._at, layout.STAMP, effects)
         self._tree = MergedTree(self._upper, places.project)
+
+    def _insist_on_exchange(self) -> None:
+        """Refuse a file system that a commit would fail on, while nothing is marked."""
+        try:
+            self._effects.exchange(self._at, layout.SCRATCH, self._at, layout.TRASH)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            raise StateUnavailable(str(self._places.state_path), _NO_EXCHANGE) from error
 
     @property
     def upper(self) -> Path:
