@@ -110,6 +110,24 @@ def test_a_copy_comes_to_the_same_as_an_overlay(
     assert results[0]["links"] == (2, "")
 
 
+def _refuses_to_move_what_lies_in_an_image(where: Path, ordinary: tuple[str, ...]) -> None:
+    """A directory of a lower layer cannot be moved: that is said before anything is marked."""
+    home = where / "m/image"
+    (where / "l/image/project/lower").mkdir(parents=True)
+    (where / "l/image/project/lower/file").write_text("old")
+    (where / "l/image/home").mkdir()
+    for each in ((where / "l/image"), *(where / "l/image").rglob("*")):
+        os.chown(each, 65534, 65534)
+    subprocess.run(["mount", "-o", "remount", where / "m"], check=True)
+    words = ("--project", str(home / "project"), "--", "sh", "-c", "rm -r lower; echo new > new")
+    told = _cloche(home, ordinary, "run", *words)
+    assert told[-1]["code"] == "path-blocked", told[-1]
+    assert [each.name for each in (home / "project").iterdir()] == ["lower"]
+    words = ("--project", str(home / "project"), "--", "sh", "-c", "echo new > lower/file")
+    assert _cloche(home, ordinary, "run", *words)[-1]["outcome"] == "ok"
+    assert (home / "project/lower/file").read_text() == "new\n"
+
+
 def test_a_project_on_an_overlay_of_a_container(place: Path, ordinary: tuple[str, ...]) -> None:
     """An overlayfs cannot be the upper of another, nor hold the sign of a deletion."""
     if os.geteuid() != 0:
@@ -132,6 +150,7 @@ def test_a_project_on_an_overlay_of_a_container(place: Path, ordinary: tuple[str
         assert not (inside / "project/deleted").exists()
         assert (inside / "project/replaced").read_text() == "other\n"
         assert [each.name for each in (inside / "project/tree").iterdir()] == ["new"]
+        _refuses_to_move_what_lies_in_an_image(where, ordinary)
         _cloche(inside, ordinary, "undo", str(inside / "project"))
         assert _seen(inside / "project") == _seen(project)
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
+from cloche.workspace.apply import insist_on_moving
 from cloche.workspace.diff import OPAQUE, Changes
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
@@ -174,7 +175,7 @@ class Transaction:
     def commit(self, rules: ScreenRules) -> Committed:
         """Make the layer the project, atomically.
 
-        Raises EditedMeanwhile or ChangesRefused, and PathBlocked, with nothing
+        Raises EditedMeanwhile or ChangesRefused, and PathBlocked, all with nothing
         changed; RecoveryNeeded when the disk failed after the mark.
         """
         self._alive()
@@ -195,6 +196,7 @@ class Transaction:
             owned=self._owned,
             tally=preparation.tally(),
         )
+        insist_on_moving(journal, self._places.project, self._places.state)
         self._effects.syncfs(self._places.state)
         journals.write_mark(self._effects, self._places.state, journal)
         self._close()
