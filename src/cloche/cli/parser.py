@@ -116,7 +116,7 @@ def _terms() -> argparse.ArgumentParser:
         "--wait",
         type=float,
         metavar="SECONDS",
-        help="for a share of the machine that other runs hold; 0: fail at once, left out: no limit",
+        help="for the project and a share of the machine that other runs hold; 0: fail at once, left out: no limit",
     )
     terms.add_argument("--log", action="store_true", help="show all that the steps print")
     return terms

@@ -17,6 +17,7 @@ from cloche.kernel.screening import screen_rules
 from cloche.kernel.session import Machine, Session
 from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import host_rules
+from cloche.kernel.writing import wait_to_write
 from cloche.model.event import (
     ArtifactMade,
     ChangesCommitted,
@@ -108,6 +109,7 @@ async def _transact(
     workspace = await in_thread(Workspace.open, terms.context.project_root, terms.state_home)
     try:
         owned = terms.provider.destroy(_NoFiles())
+        await wait_to_write(workspace, terms.context.project_root, work.options, stream.emit)
         transaction = await in_thread(workspace.begin, owned=owned)
         try:
             session = _session(work, terms, transaction, stream, job)

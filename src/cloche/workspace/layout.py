@@ -1,6 +1,7 @@
 """Where everything lies on disk: one table, and how the state directory is found.
 
     <state>/lock                    held while a transaction is open; names the holder
+    <state>/wait-<time>-<chance>    one who waits for the lock, and holds a flock on this
     <state>/journal                 exists between the mark of a commit and its completion
     <state>/tx-<id>/up              upper layer: what the sandboxes wrote
     <state>/tx-<id>/wk-<n>          overlay work directories
