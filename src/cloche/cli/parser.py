@@ -19,6 +19,7 @@ _VERBS = {
 _ABOUT = {
     "undo": "take the last commits back",
     "diff": "show what the last commit changed",
+    "where": "print the directory that holds the transactions, the readers' lock and the generation",
     "recover": "finish or discard what a crash left",
 }
 
