@@ -133,7 +133,14 @@ async def scaffold(kernel: Kernel, arguments: argparse.Namespace) -> int:
 
 
 async def transactions(project: Project, arguments: argparse.Namespace) -> int:
-    """Show the last commit, take commits back, or recover."""
+    """Show the last commit, take commits back, recover, or say where the state is."""
+    if arguments.command == "where":
+        state = str(project.state)
+        if arguments.json:
+            _say({"type": "where", "state": state, "generation": project.generation()})
+        else:
+            print(safe(state))
+        return 0
     if arguments.command == "diff":
         changes = await project.diff()
         for change in changes.items:

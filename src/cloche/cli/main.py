@@ -75,7 +75,7 @@ async def _dispatch(arguments: argparse.Namespace) -> int:
                 return await inspect.jobs(kernel, as_json=arguments.json)
             case "scaffold":
                 return await inspect.scaffold(kernel, arguments)
-            case "diff" | "undo" | "recover":
+            case "diff" | "undo" | "recover" | "where":
                 project = await kernel.project(arguments.directory, any_directory=True)
                 return await inspect.transactions(project, arguments)
             case "redteam":

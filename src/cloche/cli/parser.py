@@ -19,6 +19,7 @@ _VERBS = {
 _ABOUT = {
     "undo": "take the last commits back",
     "diff": "show what the last commit changed",
+    "where": "print the directory that holds the transactions, the readers' lock and the generation",
     "recover": "finish or discard what a crash left",
 }
 
@@ -116,7 +117,7 @@ def _terms() -> argparse.ArgumentParser:
         "--wait",
         type=float,
         metavar="SECONDS",
-        help="for a share of the machine that other runs hold; 0: fail at once, left out: no limit",
+        help="for the project and a share of the machine that other runs hold; 0: fail at once, left out: no limit",
     )
     terms.add_argument("--log", action="store_true", help="show all that the steps print")
     return terms

@@ -267,6 +267,12 @@ def _counts(event: ChangesCommitted) -> str:
 
 
 def _waiting(event: Waiting) -> str:
+    if event.reason == "project":
+        pid = event.holders[0].pid
+        holder = f"process {pid}" if pid else "another process"
+        return (
+            f"waiting for the project, which {holder} works on: {_ordinal(event.position)} in line"
+        )
     what = {"memory": "memory", "sandboxes": "a free sandbox"}.get(event.reason, "its turn")
     held = "; ".join(
         f"{h.step} of {h.project} holds {size_in_words(h.memory_bytes)}" for h in event.holders

@@ -46,7 +46,7 @@ class RunOptions:
     port: int = 0
     """Host port of a preview; 0 lets the system choose."""
     wait_seconds: float | None = None
-    """How long each step may wait for its share of the machine; 0: not at all, None: as long as it takes."""
+    """How long the run may wait for its project, and each step for its share of the machine; 0: not at all, None: as long as it takes."""
     stdin: Callable[[], bytes] | None = None
     """Reads the next bytes for standard input, b"" at the end; called in a thread of its own."""
 

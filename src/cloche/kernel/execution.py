@@ -17,6 +17,7 @@ from cloche.kernel.screening import screen_rules
 from cloche.kernel.session import Machine, Session
 from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import host_rules
+from cloche.kernel.writing import wait_to_write
 from cloche.model.event import (
     ArtifactMade,
     ChangesCommitted,
@@ -31,6 +32,7 @@ from cloche.workspace.errors import ChangesRefused
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
 
+_COPIED = "steps get a copy of the project, which takes time and room, since overlays are refused"
 Body = Callable[[Session], Awaitable[ArtifactMade | None]]
 
 
@@ -107,12 +109,15 @@ async def _transact(
     workspace = await in_thread(Workspace.open, terms.context.project_root, terms.state_home)
     try:
         owned = terms.provider.destroy(_NoFiles())
+        await wait_to_write(workspace, terms.context.project_root, work.options, stream.emit)
         transaction = await in_thread(workspace.begin, owned=owned)
         try:
             session = _session(work, terms, transaction, stream, job)
             group = terms.context.project_root.stat().st_gid
             if warning := group_warning(user=os.geteuid(), group=os.getegid(), of_project=group):
                 stream.emit(Note(text=warning))
+            if refused := terms.machine.features.refused_overlay:
+                stream.emit(Note(text=f"{_COPIED}: {refused}"))
             made, status = await _body(work, session)
             committed = await _conclude(work, session, transaction, status)
         except BaseException:

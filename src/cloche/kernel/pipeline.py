@@ -122,7 +122,7 @@ async def _confined(grant: Grant, plan: Plan, session: Session) -> AsyncIterator
             caches=session.machine.caches,
             user_config=user_files(step, session),
             package=session.package,
-            tier=session.machine.features.tier,
+            copies=session.machine.features.copies,
             hidden=grant.hidden,
         ),
         number=session.steps_run,

@@ -8,7 +8,6 @@ from pathlib import Path
 from cloche.kernel.caches import Cache
 from cloche.model.paths import JailPath
 from cloche.model.step import Access, Mount, Plan, Source, Step
-from cloche.model.tier import Tier
 from cloche.sandbox.mounts import BindReadOnly, BindWritable, MountOp, Overlay
 from cloche.workspace.replica import Replica
 from cloche.workspace.transaction import Transaction
@@ -41,7 +40,8 @@ class Grounds:
     user_config: tuple[BindReadOnly, ...]
     """Binds relative to the mount's target; see kernel.registry."""
     package: Path | None
-    tier: Tier = Tier.NAMESPACES
+    copies: bool = False
+    """Whether copies stand for overlays."""
     hidden: tuple[str, ...] = ()
     """Paths of the project that no sandbox may see."""
 
@@ -77,8 +77,7 @@ def find_places(step: Step, plan: Plan, grounds: Grounds, *, number: int) -> Pla
             case Source.USER_CONFIG:
                 operations += [_moved(bind, mount.target) for bind in grounds.user_config]
     stand_ins: list[tuple[MountOp, Replica | None]] = [
-        _replicated(op, grounds, number) if grounds.tier is Tier.LANDLOCK else (op, None)
-        for op in operations
+        _replicated(op, grounds, number) if grounds.copies else (op, None) for op in operations
     ]
     replicas = tuple(replica for _, replica in stand_ins if replica is not None)
     for replica in replicas:

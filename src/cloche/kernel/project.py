@@ -1,8 +1,9 @@
 """One project: the verbs a caller has on it."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from cloche.kernel import verbs
@@ -17,6 +18,8 @@ from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import REGISTRIES, command_plan
 from cloche.runtimes.provider import Detection
 from cloche.workspace.diff import Changes
+from cloche.workspace.layout import find_state
+from cloche.workspace.readers import opened_state, read_generation, reading
 from cloche.workspace.workspace import Committed, RecoveryReport, Workspace
 
 _DEFAULTS = RunOptions()
@@ -80,6 +83,26 @@ class Project:
     async def recover(self) -> RecoveryReport:
         """Finish or discard what a crash left, in the project and on the machine."""
         return await self._with_workspace(lambda workspace: workspace.recover())
+
+    @property
+    def state(self) -> Path:
+        """Where the transactions of this project are kept. Raises StateUnavailable."""
+        return find_state(self.root, self._terms.state_home)
+
+    def generation(self) -> int:
+        """Give a number that each commit changes: odd while one is, or was left, half applied."""
+        with opened_state(self.state) as state:
+            return read_generation(state)
+
+    @contextmanager
+    def reading(self) -> Iterator[int]:
+        """Keep commits from being applied until the block ends; yields the generation.
+
+        An odd one says that a commit was interrupted and `recover` is due. A commit that has waited
+        for ten seconds goes ahead all the same: compare `generation()` after a long block. Blocks.
+        """
+        with opened_state(self.state) as state, reading(state):
+            yield read_generation(state)
 
     async def _with_workspace(self, act: Callable[[Workspace], Result]) -> Result:
         def whole() -> Result:

@@ -71,10 +71,12 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Event):
-    """A step waits for its share of the machine; told again when its place or who holds it changes.
+    """A step waits for its share of the machine, or a run for its project; told again when that changes.
 
     `position` counts from 1. `reason` says what it waits for: "memory",
-    "sandboxes" (too many run at once) or "turn" (there is room, but others came first).
+    "sandboxes" (too many run at once), "turn" (there is room, but others came first) or "project":
+    another run has a transaction open on it, of the one holder's `pid` (0: not known); no step then,
+    and nothing is counted in bytes.
     """
 
     step: str

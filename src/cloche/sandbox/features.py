@@ -70,6 +70,13 @@ class Features:
 
     findings: tuple[Finding, ...]
     tier: Tier = Tier.NAMESPACES
+    refused_overlay: str = ""
+    """What refused overlays, where copies stand for them in the namespaces tier; "" where they mount."""
+
+    @property
+    def copies(self) -> bool:
+        """Tell whether a program is given copies in place of overlays."""
+        return self.tier is Tier.LANDLOCK or bool(self.refused_overlay)
 
     def support(self, feature: Feature) -> Support:
         """Give the support of `feature`; a feature nobody probed is NONE."""

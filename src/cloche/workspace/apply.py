@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import PathBlocked
-from cloche.workspace.jail import name_of, open_beneath, open_directory, parent_of, status
+from cloche.workspace.jail import name_of, open_beneath, open_directory, opened, parent_of, status
 from cloche.workspace.journal import Action, Journal, Metadata, Operation
 
 _OWNER_ALL = 0o700
+_LOWER = (
+    "its file system cannot move this directory (EXDEV), as an overlay cannot those of an image's "
+    "layers; make it anew with cp -a, then run again"
+)
 
 
 @dataclass(slots=True)
@@ -36,6 +40,29 @@ def replay(journal: Journal, project: int, directory: int, effects: Effects) -> 
     for item in journal.metadata:
         _assign(project, item, effects)
     return found
+
+
+def insist_on_moving(journal: Journal, project: int, state: int) -> None:
+    """Raise PathBlocked for a directory of the project that could not be moved, while nothing is marked.
+
+    An overlayfs, as containers have it, moves no directory of its lower layers: EXDEV
+    (Documentation/filesystems/overlayfs.rst, "Renaming directories"). To be moved over a directory
+    that is not empty, as the transaction's is, nobody can: the error alone tells, and nothing moves.
+    """
+    for operation in journal.operations:
+        if operation.outgoing is None or not stat.S_ISDIR(operation.outgoing.mode):
+            continue
+        with opened(project, parent_of(operation.path)) as place:
+            try:
+                os.rename(
+                    name_of(operation.path),
+                    journal.directory,
+                    src_dir_fd=place,
+                    dst_dir_fd=state,
+                )
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    raise PathBlocked(operation.path, _LOWER) from error
 
 
 def _carry_out(

@@ -94,7 +94,13 @@ Opener = Callable[[str, os.stat_result], None]
 
 
 def is_whiteout(found: os.stat_result) -> bool:
-    """Tell whether this is overlayfs's sign for "deleted": a character device 0/0."""
+    """Tell whether this says "deleted": overlayfs's character device 0/0, or ours, a fifo of mode 0.
+
+    On an overlayfs nobody may make the first (ovl_mknod() answers EPERM). A program that makes the
+    second says what it may say by deleting: both are judged as a deletion.
+    """
+    if stat.S_ISFIFO(found.st_mode):
+        return stat.S_IMODE(found.st_mode) == 0
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 

@@ -82,9 +82,15 @@ class Effects:
         os.unlink(name, dir_fd=at)
 
     def white_out(self, at: int, name: str) -> None:
-        """Make overlayfs's sign for "deleted", which needs no right since Linux 5.8. mknod(2)."""
+        """Make overlayfs's sign for "deleted", which needs no right since Linux 5.8. mknod(2).
+
+        Where none can be made, as on an overlayfs, a fifo of mode 0 says it: see diff.is_whiteout.
+        """
         self._tell("mknod", name)
-        os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=at)
+        try:
+            os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=at)
+        except PermissionError:
+            os.mknod(name, stat.S_IFIFO, dir_fd=at)
 
     def symlink(self, at: int, name: str, target: str) -> None:
         """Make a symbolic link that says `target`."""

@@ -12,6 +12,7 @@ from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded
 from cloche.workspace.jail import name_of, open_directory, opened
 from cloche.workspace.journal import Journal, Kind
+from cloche.workspace.readers import kept_from_reading
 
 _LATE = "late-"
 _KEPT_UNDO = 5
@@ -42,10 +43,12 @@ def finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[s
     Raises RecoveryNeeded when the disk refuses twice; the journal then stays.
     """
     try:
-        return _finish(journal, places, effects)
+        with kept_from_reading(places, effects):
+            return _finish(journal, places, effects)
     except (OSError, ClocheError):
         try:
-            return _finish(journal, places, effects)
+            with kept_from_reading(places, effects):
+                return _finish(journal, places, effects)
         except (OSError, ClocheError) as error:
             raise RecoveryNeeded(str(places.project_path)) from error
 

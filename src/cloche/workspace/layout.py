@@ -1,6 +1,9 @@
 """Where everything lies on disk: one table, and how the state directory is found.
 
     <state>/lock                    held while a transaction is open; names the holder
+    <state>/wait-<time>-<chance>    one who waits for the lock, and holds a flock on this
+    <state>/generation              a number: odd while a commit is applied; see readers
+    <state>/readers                 readers hold a shared flock on it, a commit an exclusive one
     <state>/journal                 exists between the mark of a commit and its completion
     <state>/tx-<id>/up              upper layer: what the sandboxes wrote
     <state>/tx-<id>/wk-<n>          overlay work directories
@@ -26,6 +29,9 @@ from pathlib import Path
 from cloche.workspace.errors import StateUnavailable
 
 LOCK = "lock"
+GENERATION = "generation"
+GENERATION_NEW = "generation.new"
+READERS = "readers"
 JOURNAL = "journal"
 JOURNAL_NEW = "journal.new"
 TRANSACTION = "tx-"

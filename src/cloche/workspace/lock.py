@@ -50,6 +50,18 @@ class WriterLock:
             self._descriptor = -1
 
 
+def find_holder(places: layout.Places) -> int:
+    """Give the pid of who took the lock last, 0 when it is gone or not known."""
+    try:
+        descriptor = os.open(layout.LOCK, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=places.state)
+    except OSError:
+        return 0
+    try:
+        return _holder(os.pread(descriptor, 64, 0))
+    finally:
+        os.close(descriptor)
+
+
 def _holder(content: bytes) -> int:
     """Give the pid that wrote the lock file, 0 when it is not that process any more."""
     fields = content.decode("ascii", "replace").split()

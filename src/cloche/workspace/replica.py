@@ -88,6 +88,8 @@ class Replica:
             with _open(self.place) as place:
                 self._copy_all(MergedTree(upper, lower), place)
                 self._effects.chmod(place, stat.S_IMODE(top.st_mode) | _USABLE)
+                if os.geteuid() == 0 != found.st_uid:
+                    self._give(place, (found.st_uid, found.st_gid))
         self._remember()
         with _open(self._home) as home:
             # A change within the tick of the clock in which a file was copied would not show.
@@ -105,7 +107,9 @@ class Replica:
             _open(self._lower_path) as lower,
             _open(self.place) as place,
         ):
-            layer = Layer(upper, lower, self._effects, usable=_USABLE)
+            of = os.fstat(lower)
+            owner = (of.st_uid, of.st_gid) if os.geteuid() == 0 else None
+            layer = Layer(upper, lower, self._effects, owner, usable=_USABLE)
             # Parents first. Their modes are given back when nothing is put into them any more.
             modes = {"": stat.S_IMODE(os.fstat(upper).st_mode)}
             waiting: list[_Waiting] = [("", self._known.get("", {}))]
@@ -142,6 +146,16 @@ class Replica:
             if entry.mode != _USABLE:
                 with opened(place, str(entry.path)) as directory:
                     self._effects.chmod(directory, entry.mode)
+
+    def _give(self, place: int, owner: tuple[int, int]) -> None:
+        """Make the copy the user's whose project it is: root shows them as the program's own."""
+        self._effects.chown(place, *owner)
+        for entry in MergedTree(place, place).walk("", limit=_MOST_ENTRIES, exclude=()):
+            descriptor = open_beneath(place, str(entry.path), os.O_PATH)
+            try:
+                self._effects.chown(descriptor, *owner)
+            finally:
+                os.close(descriptor)
 
     def _cover(self, parent: int, name: str, entry: Entry) -> None:
         """Show something shut and empty in place of what is hidden."""
@@ -241,6 +255,8 @@ class Replica:
         hides = layer.shows_below(path)
         with layer.place_for(path) as at:
             self._effects.mkdir(at, name_of(path), _USABLE)
+            with opened(at, name_of(path)) as made:
+                layer.give(made)
             if hides:
                 layer.hide_below(at, name_of(path))
         return path, {}

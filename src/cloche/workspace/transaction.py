@@ -1,6 +1,7 @@
 """One transaction: a private layer over the project, thrown away or made the project whole."""
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -9,10 +10,11 @@ from pathlib import Path
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
+from cloche.workspace.apply import insist_on_moving
 from cloche.workspace.diff import OPAQUE, Changes
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import TransactionEnded
+from cloche.workspace.errors import StateUnavailable, TransactionEnded
 from cloche.workspace.finish import finish, touch_after, undo_numbers
 from cloche.workspace.jail import (
     name_of,
@@ -30,6 +32,10 @@ from cloche.workspace.report import Committed
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.usage import measure_private
 
+_NO_EXCHANGE = (
+    "its file system cannot exchange two names in one step (RENAME_EXCHANGE, renameat2(2)), "
+    "as some network and FAT file systems cannot"
+)
 _MANY = 1 << 62
 _LOOKING = ScreenRules(
     max_bytes=_MANY,
@@ -54,6 +60,7 @@ class Transaction:
         self._at = open_directory(places.state, self._directory)
         for name in (layout.UPPER, layout.SCRATCH, layout.TRASH):
             effects.mkdir(self._at, name, 0o700)
+        self._insist_on_exchange()
         self._upper = open_directory(self._at, layout.UPPER)
         self._layer = Layer(self._upper, places.project, effects, self._owner)
         self._layer.give(self._at)
@@ -65,6 +72,15 @@ class Transaction:
         effects.utime(self._upper, found.st_atime_ns, found.st_mtime_ns)
         self._stamp = touch_after(self._at, layout.STAMP, effects)
         self._tree = MergedTree(self._upper, places.project)
+
+    def _insist_on_exchange(self) -> None:
+        """Refuse a file system that a commit would fail on, while nothing is marked."""
+        try:
+            self._effects.exchange(self._at, layout.SCRATCH, self._at, layout.TRASH)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            raise StateUnavailable(str(self._places.state_path), _NO_EXCHANGE) from error
 
     @property
     def upper(self) -> Path:
@@ -159,7 +175,7 @@ class Transaction:
     def commit(self, rules: ScreenRules) -> Committed:
         """Make the layer the project, atomically.
 
-        Raises EditedMeanwhile or ChangesRefused, and PathBlocked, with nothing
+        Raises EditedMeanwhile or ChangesRefused, and PathBlocked, all with nothing
         changed; RecoveryNeeded when the disk failed after the mark.
         """
         self._alive()
@@ -180,6 +196,7 @@ class Transaction:
             owned=self._owned,
             tally=preparation.tally(),
         )
+        insist_on_moving(journal, self._places.project, self._places.state)
         self._effects.syncfs(self._places.state)
         journals.write_mark(self._effects, self._places.state, journal)
         self._close()

@@ -1,5 +1,6 @@
 """A project with its transactions: one writer at a time, every commit atomic, the last ones kept."""
 
+import contextlib
 from pathlib import Path
 
 from cloche.model.paths import JailPath
@@ -8,10 +9,11 @@ from cloche.workspace import layout
 from cloche.workspace.diff import Change, Changes, Kind
 from cloche.workspace.discard import sweep
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import RecoveryNeeded, UndoRefused
+from cloche.workspace.errors import RecoveryNeeded, UndoRefused, WorkspaceBusy
 from cloche.workspace.finish import is_undone, read_record, undo_numbers
 from cloche.workspace.journal import Action, Journal
-from cloche.workspace.lock import WriterLock
+from cloche.workspace.line import WriterLine, WriterTurn
+from cloche.workspace.lock import WriterLock, find_holder
 from cloche.workspace.recover import clear, recover
 from cloche.workspace.report import Committed, PastCommit, RecoveryReport
 from cloche.workspace.transaction import Transaction
@@ -28,6 +30,7 @@ class Workspace:
     def __init__(self, places: layout.Places, effects: Effects) -> None:
         self._places, self._effects = places, effects
         self._lock: WriterLock | None = None
+        self._line = WriterLine(places.state, self._effects)
 
     @classmethod
     def open(cls, project: Path, state_home: Path, effects: Effects | None = None) -> "Workspace":
@@ -45,6 +48,24 @@ class Workspace:
             raise RecoveryNeeded(str(self._places.project_path))
         clear(self._places, self._effects)
         return Transaction(self._places, self._effects, owned)
+
+    def ask_to_write(self) -> WriterTurn | None:
+        """Take the writer lock, in the order of arrival; None when it is ours, else where we stand.
+
+        Ask again to find out: from the second time on there is a place in the line, until `close`.
+        """
+        ahead, holder = self._line.ahead(), 0
+        if self._lock is not None or not ahead:
+            try:
+                self._hold()
+            except WorkspaceBusy as busy:
+                holder = busy.pid
+            else:
+                self._line.leave()
+                return None
+        self._line.join()
+        holder = holder or find_holder(self._places)
+        return WriterTurn(position=self._line.ahead() + 1, pid=holder)
 
     def recover(self) -> RecoveryReport:
         """Finish or discard what a crash left. Raises WorkspaceBusy, JournalDamaged, RecoveryNeeded."""
@@ -103,6 +124,8 @@ class Workspace:
 
     def close(self) -> None:
         """Let the next writer in, then delete what was thrown away."""
+        with contextlib.suppress(OSError):
+            self._line.leave()
         if self._lock is not None:
             self._lock.release()
             self._lock = None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from cloche.errors import InvalidValue
+from cloche.platforms.linux.refusal import Refusal
 from cloche.sandbox.features import Feature, Features, Finding, Support
 
 PRETEND = "CLOCHE_TEST_FEATURES"
@@ -38,7 +39,17 @@ class Pretence:
 
     def applied(self, features: Features) -> Features:
         """Give `features` with the lower of what was found and what is pretended."""
-        return replace(features, findings=tuple(map(self._lower, features.findings)))
+        findings = (
+            f if f.feature is Feature.OVERLAY else self._lower(f) for f in features.findings
+        )
+        return replace(features, findings=tuple(findings))
+
+    @property
+    def of_overlay(self) -> Refusal | None:
+        """Give the refusal of overlays when one is pretended: what stands in their place is then probed."""
+        if self.lowered.get(Feature.OVERLAY, Support.FULL) is Support.FULL:
+            return None
+        return Refusal(why=_WHY, mend=f"unset {PRETEND}")
 
     def _lower(self, finding: Finding) -> Finding:
         support = self.lowered.get(finding.feature, finding.support)

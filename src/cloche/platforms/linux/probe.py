@@ -16,7 +16,7 @@ from cloche.sandbox.environ import TEMPORARY
 from cloche.sandbox.errors import CannotConfine, SpawnFailed
 from cloche.sandbox.features import Feature, Features, Finding, Support
 from cloche.sandbox.layout import HostSystem, system_mounts
-from cloche.sandbox.mounts import Overlay, ordered
+from cloche.sandbox.mounts import BindWritable, Overlay, ordered
 from cloche.sandbox.plan import NetworkPlan, SandboxPlan
 from cloche.sandbox.platform import Exit, SandboxedProcess
 from cloche.sandbox.report import EnforcementReport
@@ -25,6 +25,15 @@ _NEWER = (
     "use Linux 6.2 or newer (6.7 for steps that fetch) with landlock in its lsm= boot parameter"
 )
 _STAGE = "probe-"
+_WORKS = Finding(
+    feature=Feature.OVERLAY,
+    support=Support.FULL,
+    why="made, changed and deleted in an overlay of this user's own",
+)
+_BROKEN = Refusal(
+    why="an overlay mounts, but deleting in it fails",
+    mend="use Linux 5.11 or newer, and keep state and temporary files off overlayfs",
+)
 _OLD_SECONDS = 600.0  # no probe takes as long
 
 Spawn = Callable[[SandboxPlan], Awaitable[SandboxedProcess]]
@@ -48,27 +57,32 @@ class Prober:
         """Probe with `spawn`; overlays are tried below `home`, since not every file system carries one."""
         self._spawn, self._cgroups, self._host, self._home = spawn, cgroups, host, home
 
-    async def probe(self) -> Features:
+    async def probe(self, pretended: Refusal | None = None) -> Features:
         """Put up one whole sandbox over a small overlay, delete a directory in it, and read the report.
 
         A probe that only asks versions would say yes where a container's filter
-        says no. When it fails, the layer that refused is named with its mend.
+        says no. When it fails, the layer that refused is named with its mend, and
+        the same is tried with a copy. `pretended` is a refusal of the overlay to be taken for true.
         """
         try:
             stage = _make_stage(self._home)
         except OSError as error:
             why = f"nothing can be written at {self._home}: {error.strerror}"
             mend = "make room there, or set XDG_STATE_HOME to a directory of your own"
-            return await self._without_overlay(Refusal(why=why, mend=mend))
+            return await self._without_overlay(Refusal(why=why, mend=mend), None)
         try:
-            ended, report = await self._try(_plan(self._host, stage))
-        except SpawnFailed as failure:
-            refusal = who_refused(failure.call, failure.detail, read_circumstances())
-        else:
-            return self._found(report, _overlay(ended.status))
+            refusal = pretended or _BROKEN
+            if pretended is None:
+                try:
+                    ended, report = await self._try(_plan(self._host, stage))
+                except SpawnFailed as failure:
+                    refusal = who_refused(failure.call, failure.detail, read_circumstances())
+                else:
+                    if ended.status == 0:
+                        return self._found(report, _WORKS)
+            return await self._without_overlay(refusal, stage)
         finally:
             _remove_stage(stage)
-        return await self._without_overlay(refusal)
 
     async def probe_in_place(self) -> Features:
         """Put a program behind Landlock and seccomp alone, and read the report."""
@@ -105,8 +119,14 @@ class Prober:
         held = {finding.feature: finding for finding in (*self._cgroups.findings(), overlay)}
         return Features(tuple(held.get(f.feature, f) for f in report.findings))
 
-    async def _without_overlay(self, refusal: Refusal) -> Features:
-        """Probe what else stands: what refused the overlay need not refuse more."""
+    async def _without_overlay(self, refusal: Refusal, stage: Path | None) -> Features:
+        """Probe what else stands: what refused the overlay need not refuse more, nor a copy in `stage`."""
+        if stage is not None:
+            with contextlib.suppress(SpawnFailed):
+                # Started by root, a copy is shown through an idmapped mount, which not every file system has.
+                ended, report = await self._try(_plan(self._host, stage, copies=True))
+                if ended.status == 0:
+                    return _with_copies(self._found(report, _copied(refusal)), refusal)
         overlay = Finding(
             feature=Feature.OVERLAY, support=Support.NONE, why=refusal.why, mend=refusal.mend
         )
@@ -128,7 +148,7 @@ def _make_stage(home: Path) -> Path:
         if time.time() - old.stat().st_mtime > _OLD_SECONDS:
             _remove_stage(old)
     stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=home))
-    for name in ("lower/old", "upper", "work"):
+    for name in ("lower/old", "upper", "work", "copy/old"):
         (stage / name).mkdir(parents=True)
     return stage
 
@@ -140,7 +160,16 @@ def _remove_stage(stage: Path) -> None:
     shutil.rmtree(stage, ignore_errors=True)
 
 
-def _plan(host: HostSystem, stage: Path | None) -> SandboxPlan:
+def _with_copies(features: Features, refusal: Refusal) -> Features:
+    return replace(features, refused_overlay=refusal.why)
+
+
+def _copied(refusal: Refusal) -> Finding:
+    why = f"a copy of the project stands for the overlay, which was refused: {refusal.why}"
+    return Finding(feature=Feature.OVERLAY, support=Support.FULL, why=why, mend=refusal.mend)
+
+
+def _plan(host: HostSystem, stage: Path | None, *, copies: bool = False) -> SandboxPlan:
     limits = LIMIT_CLASSES["tool"]
     mounts = system_mounts(host, memory_bytes=limits.memory_bytes, trust_roots=False)
     if stage is not None:
@@ -150,7 +179,8 @@ def _plan(host: HostSystem, stage: Path | None) -> SandboxPlan:
             work=str(stage / "work"),
             target="/project",
         )
-        mounts = (*mounts, overlay)
+        copy = BindWritable(source=str(stage / "copy"), target="/project")
+        mounts = (*mounts, copy if copies else overlay)
     # Without userxattr the mount succeeds and the removal fails: only doing it tells.
     deed = "rmdir old && mkdir old && : > new && rmdir old" if stage else ":"
     place = "/project" if stage else TEMPORARY
@@ -163,16 +193,4 @@ def _plan(host: HostSystem, stage: Path | None) -> SandboxPlan:
         writable=(place,),
         limits=limits,
         network=NetworkPlan(),
-    )
-
-
-def _overlay(status: int) -> Finding:
-    if status == 0:
-        why = "made, changed and deleted in an overlay of this user's own"
-        return Finding(feature=Feature.OVERLAY, support=Support.FULL, why=why)
-    return Finding(
-        feature=Feature.OVERLAY,
-        support=Support.NONE,
-        why="an overlay mounts, but deleting in it fails",
-        mend="use Linux 5.11 or newer, and keep state and temporary files off overlayfs",
     )

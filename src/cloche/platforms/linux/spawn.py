@@ -63,7 +63,9 @@ class LinuxPlatform:
             if key not in self._features:
                 prober = Prober(self.spawn, self._groups(), read_host_system(), home)
                 found = await (
-                    prober.probe() if tier is Tier.NAMESPACES else prober.probe_in_place()
+                    prober.probe(self._pretence.of_overlay)
+                    if tier is Tier.NAMESPACES
+                    else prober.probe_in_place()
                 )
                 self._features[key] = self._pretence.applied(found)
         return self._features[key]

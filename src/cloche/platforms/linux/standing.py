@@ -10,6 +10,7 @@ from cloche.model.trial import Trial
 from cloche.platforms.linux.cgroup import Group
 from cloche.platforms.linux.watcher import Watcher
 from cloche.sandbox.features import Feature, Finding, Support
+from cloche.sandbox.mounts import Overlay
 from cloche.sandbox.plan import SandboxPlan
 from cloche.sandbox.report import EnforcementReport
 
@@ -248,5 +249,8 @@ def _always(plan: SandboxPlan) -> list[Finding]:
     findings = [_found(feature, holds=True, why=why) for feature, why in facts.items()]
     disk = f"{limits.disk_bytes} bytes and {limits.inodes} inodes, measured as space shrinks and at commit"
     findings.append(Finding(feature=Feature.DISK_LIMIT, support=Support.PARTIAL, why=disk))
-    findings.append(_found(Feature.OVERLAY, holds=True, why="changes go to an upper layer"))
+    layered = any(isinstance(operation, Overlay) for operation in plan.mounts)
+    shown = not layered and any(operation.target == "/project" for operation in plan.mounts)
+    why = "nothing it writes to is the project" if shown else "changes go to an upper layer"
+    findings.append(_found(Feature.OVERLAY, holds=True, why=f"a copy: {why}" if shown else why))
     return findings

@@ -1,0 +1,89 @@
+"""What readers of a project go by: a number that is odd while a commit is applied, and a lock.
+
+A reader without either may see old and new files mixed while a commit is
+applied; docs/readers.md says how not to.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from cloche.workspace import layout
+from cloche.workspace.effects import Effects
+
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_PATIENCE = 10.0
+"""Seconds that a commit waits for readers: one that hangs must not stop it for good."""
+_PAUSE = 0.005
+
+
+def read_generation(state: int) -> int:
+    """Give the number of the project's generation: odd while a commit is, or was left, half applied."""
+    try:
+        descriptor = os.open(layout.GENERATION, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=state)
+    except FileNotFoundError:
+        return 0
+    try:
+        text = os.read(descriptor, 32).strip()
+    finally:
+        os.close(descriptor)
+    return int(text) if text.isdigit() else 0
+
+
+@contextlib.contextmanager
+def opened_state(path: Path) -> Iterator[int]:
+    """Open a state directory until the block ends."""
+    state = layout.open_private(path)
+    try:
+        yield state
+    finally:
+        os.close(state)
+
+
+@contextlib.contextmanager
+def reading(state: int) -> Iterator[None]:
+    """Hold the readers' lock, shared, until the block ends; waits while a commit is applied."""
+    lock = os.open(layout.READERS, _LOCK_FLAGS, 0o600, dir_fd=state)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def kept_from_reading(places: layout.Places, effects: Effects) -> Iterator[None]:
+    """Make the generation odd, and even again when the block ends well; readers wait meanwhile.
+
+    Goes ahead without the lock when readers hold it for ten seconds: they then see another generation.
+    """
+    lock = os.open(layout.READERS, _LOCK_FLAGS, 0o600, dir_fd=places.state)
+    try:
+        _lock_for(_PATIENCE, lock)
+        odd = read_generation(places.state) | 1
+        _write(odd, places.state, effects)
+        yield
+        _write(odd + 1, places.state, effects)
+    finally:
+        os.close(lock)
+
+
+def _lock_for(seconds: float, lock: int) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return None
+        time.sleep(_PAUSE)
+
+
+def _write(generation: int, state: int, effects: Effects) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        effects.unlink(state, layout.GENERATION_NEW)
+    os.close(effects.create(state, layout.GENERATION_NEW, b"%d\n" % generation))
+    effects.rename(state, layout.GENERATION_NEW, state, layout.GENERATION)
