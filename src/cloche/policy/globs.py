@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from cloche.errors import InvalidValue
+from cloche.model.names import folded
 from cloche.model.paths import JailPath
 
 
@@ -29,9 +30,22 @@ class Glob:
         if any("**" in part and part != "**" for part in parts):
             raise InvalidValue("glob", self.text, '"**" as a whole part')
 
+    @property
+    def folded(self) -> "Glob":
+        """The pattern as it reads where case does not count."""
+        return _folded(self)
+
     def matches(self, path: JailPath) -> bool:
         """Tell whether `path` is meant."""
         return _matches(tuple(self.text.split("/")), path.parts)
+
+
+@lru_cache(maxsize=4096)
+def _folded(glob: Glob) -> Glob:
+    try:
+        return Glob("/".join(map(folded, glob.text.split("/"))))
+    except InvalidValue:
+        return glob  # it has characters that fold to nothing, or to dots: no name is that
 
 
 @lru_cache(maxsize=65_536)

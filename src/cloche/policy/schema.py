@@ -7,8 +7,10 @@ from fnmatch import fnmatchcase
 
 from cloche.model.hosts import HostRule
 from cloche.model.limits import DEFAULT_SANDBOXES, LIMIT_CLASSES, Limits
+from cloche.model.names import taken_for
 from cloche.model.paths import JailPath
 from cloche.model.tier import Tier
+from cloche.policy.commit import CommitLimits
 from cloche.policy.document import Node
 from cloche.policy.errors import PolicyInvalid
 from cloche.policy.globs import Glob
@@ -31,6 +33,15 @@ class FileRules:
         found = tuple((n, glob) for n, glob in enumerate(self.deny) if glob.matches(path))
         return () if found and any(glob.matches(path) for glob in self.exempt) else found
 
+    def denying_elsewhere(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
+        """Give the denials that mean what another system would take `path` for: CVE-2014-9390."""
+        parts = taken_for(path.parts)
+        if parts == path.parts and all(glob.folded == glob for glob in self.deny):
+            return ()
+        there = JailPath(parts)
+        found = tuple((n, glob) for n, glob in enumerate(self.deny) if glob.folded.matches(there))
+        return () if found and any(glob.folded.matches(there) for glob in self.exempt) else found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecuteRules:
@@ -42,15 +53,6 @@ class ExecuteRules:
     """Whether code that the project supplies may run at all (in the jar, without network)."""
     typed_commands: bool
     """Whether `cloche run` may run what a person typed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitLimits:
-    """What one commit may bring into the project."""
-
-    max_bytes: int
-    max_file_bytes: int
-    max_entries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +201,19 @@ def _limits(reader: Reader, node: Node | None) -> dict[str, Limits]:
 
 def _commit(reader: Reader, node: Node | None) -> CommitLimits:
     names = ("max_bytes", "max_file_bytes", "max_entries")
-    fields = reader.mapping(node, "commit", required=names)
-    values = {name: reader.size(fields.get(name), f"commit.{name}") for name in names}
-    return CommitLimits(**values)
+    fields = reader.mapping(node, "commit", required=names, optional=("extensions", "unportable"))
+    lists = reader.mapping(
+        fields.get("extensions"), "commit.extensions", optional=("allow", "deny")
+    )
+    allow = lists.get("allow")
+    return CommitLimits(
+        **{name: reader.size(fields.get(name), f"commit.{name}") for name in names},
+        allow_extensions=None
+        if allow is None
+        else reader.extensions(allow, "commit.extensions.allow"),
+        deny_extensions=reader.extensions(lists.get("deny"), "commit.extensions.deny"),
+        unportable=reader.globs(fields.get("unportable"), "commit.unportable"),
+    )
 
 
 def _budget(reader: Reader, node: Node | None) -> BudgetRules:
