@@ -13,7 +13,7 @@ from cloche.model.tier import Tier
 from cloche.policy.commit import CommitLimits
 from cloche.policy.document import Node
 from cloche.policy.errors import PolicyInvalid
-from cloche.policy.globs import Glob
+from cloche.policy.globs import Glob, GlobSet
 from cloche.policy.reader import Reader
 
 
@@ -27,20 +27,26 @@ class FileRules:
     allow: tuple[Glob, ...]
     deny: tuple[Glob, ...]
     exempt: tuple[Glob, ...] = ()
+    _deny: GlobSet = field(init=False, repr=False, compare=False)
+    _deny_elsewhere: GlobSet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_deny", GlobSet(self.deny))
+        folded = GlobSet(tuple(glob.folded for glob in self.deny))
+        object.__setattr__(self, "_deny_elsewhere", folded)
 
     def denying(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
         """Give the denials that mean `path`, each with its place in the list."""
-        found = tuple((n, glob) for n, glob in enumerate(self.deny) if glob.matches(path))
+        found = self._deny.matching(path)
         return () if found and any(glob.matches(path) for glob in self.exempt) else found
 
     def denying_elsewhere(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
         """Give the denials that mean what another system would take `path` for: CVE-2014-9390."""
-        parts = taken_for(path.parts)
-        if parts == path.parts and all(glob.folded == glob for glob in self.deny):
+        there = JailPath(taken_for(path.parts))
+        found = self._deny_elsewhere.matching(there)
+        if found and any(glob.folded.matches(there) for glob in self.exempt):
             return ()
-        there = JailPath(parts)
-        found = tuple((n, glob) for n, glob in enumerate(self.deny) if glob.folded.matches(there))
-        return () if found and any(glob.folded.matches(there) for glob in self.exempt) else found
+        return tuple((number, self.deny[number]) for number, _ in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
