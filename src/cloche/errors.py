@@ -11,9 +11,12 @@ egress, kernel (101-102) and artifact (103-104), 110-119 runtimes and kernel,
 120-124 artifact.
 """
 
+import re
 from typing import ClassVar
 
 _SHOWN = 20  # reasons, in a text for people
+_OF_A_KIND = 5
+_OWN = re.compile(r"'[^']*'|[0-9]+(?= bytes)")
 _REGISTRY: dict[str | int, type["ClocheError"]] = {}
 
 
@@ -26,7 +29,7 @@ class ClocheError(Exception):
 
     def __init__(self, headline: str, reasons: tuple[str, ...] = ()) -> None:
         """Hold one line of what happened and, where there are several, every reason for it."""
-        shown = "; ".join(_cut(reasons))
+        shown = "; ".join(cut(reasons))
         super().__init__(f"{headline}: {shown}" if shown else headline)
         self.headline, self.reasons = headline, reasons
 
@@ -42,7 +45,7 @@ class ClocheError(Exception):
     def explain(self) -> str:
         """Say what went wrong, each reason on a line of its own, and last what to do about it."""
         remedy = (self.remedy,) if self.remedy else ()
-        lines = (self.headline, *(f"- {r}" for r in _cut(self.reasons)), *remedy)
+        lines = (self.headline, *(f"- {r}" for r in cut(self.reasons)), *remedy)
         # A name may hold a line break: what follows it must not pass for a line of ours.
         return "\n".join(line.replace("\n", "\\x0a") for line in lines)
 
@@ -57,10 +60,30 @@ class ClocheError(Exception):
         }
 
 
-def _cut(reasons: tuple[str, ...]) -> tuple[str, ...]:
-    """Give what a person can still read; all of them stay in `reasons`."""
-    more = len(reasons) - _SHOWN
-    return (*reasons[:_SHOWN], f"and {more} more") if more > 0 else reasons
+def cut(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """Give what a person can still read: the first of each kind, and how many more there are of it."""
+    if len(reasons) <= _SHOWN:
+        return reasons
+    chosen: list[str] = []
+    hidden: dict[str, int] = {}
+    seen: dict[str, int] = {}
+    for reason in reasons:
+        kind = _kind(reason)
+        seen[kind] = seen.get(kind, 0) + 1
+        if seen[kind] <= _OF_A_KIND and len(chosen) < _SHOWN:
+            chosen.append(reason)
+        else:
+            hidden[kind] = hidden.get(kind, 0) + 1
+    named = sorted(hidden, key=lambda kind: -hidden[kind])[:_SHOWN]
+    rest = sum(hidden.values()) - sum(hidden[kind] for kind in named)
+    lines = [f"and {hidden[kind]:,} more: {kind}" for kind in named]
+    return (*chosen, *lines, *([f"and {rest:,} more of other kinds"] if rest else []))
+
+
+def _kind(reason: str) -> str:
+    """Give what `reason` shares with its like: the path in front, a name and a size are its own."""
+    said = reason.partition(": ")[2] or reason
+    return _OWN.sub("...", said).partition(" refuses ")[0][:120]
 
 
 class InvalidValue(ClocheError):

@@ -153,6 +153,25 @@ def test_a_git_hook_is_not_committed(project: Path) -> None:
     assert "commit" in rules(events)
 
 
+SCREENED = {
+    "mkdir -p .GIT/hooks && echo evil > .GIT/hooks/pre-commit": "other systems take .GIT/hooks",
+    "mkdir -p a/objects a/refs && touch a/HEAD a/config a/refs/x": "it is a repository to git",
+    "touch 'aux.c'": "a device on Windows",
+    "touch Readme README": "which is there too",
+    "mkfifo p; ln -s /etc/passwd l; echo x > w; chmod 666 w": "let everybody write",
+    "truncate -s 2000000000 holes": "bytes, at most",
+}
+
+
+@pytest.mark.parametrize("script", SCREENED)
+def test_what_the_screening_refuses_is_told_and_not_committed(project: Path, script: str) -> None:
+    events = run(project, "sh", "-c", script)
+    told = [str(event["tried"]) for event in events if event["type"] == "denied"]
+    assert any(SCREENED[script] in each for each in told), told
+    assert not list(project.iterdir())
+    assert set(told) == set(events[-1]["reasons"])  # type: ignore[call-overload]
+
+
 def test_cannot_change_what_cloche_itself_runs_from(project: Path) -> None:
     (project / "venv").mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / "venv"], check=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cloche.capability.capability import Capability, Resource
+from cloche.capability.constraint import Constraints
 from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
 
 
@@ -29,6 +30,18 @@ def check(capabilities: tuple[Capability, ...], action: Action, now: float) -> V
     if not objections:
         objections = [f"no capability {resource.value} covers {name}"]
     return Verdict(allowed=False, reasons=tuple(objections))
+
+
+def commit_constraints(capabilities: tuple[Capability, ...]) -> Constraints:
+    """Give the ceilings of a commit: the least that any right to write among these names.
+
+    A commit is one, so what it brings in cannot be shared out between rights.
+    """
+    held = Constraints()
+    for capability in capabilities:
+        if capability.resource is Resource.WRITE:
+            held = held.narrowed_by(capability.constraints)
+    return held
 
 
 def _subject(action: Action) -> tuple[Resource, str, int | None]:

@@ -6,6 +6,7 @@ from typing import TypeVar
 from cloche.errors import InvalidValue
 
 Item = TypeVar("Item")
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +18,19 @@ class Constraints:
     extensions: frozenset[str] | None = None
     """File name endings with their dot; the empty ending is ""."""
     ports: frozenset[int] | None = None
+    max_bytes: int | None = None
+    """Of one commit, all its files together; for rights to write."""
+    max_file_bytes: int | None = None
+    max_entries: int | None = None
 
     def __post_init__(self) -> None:
         # A time that is not a number would never come.
         if self.expires_at is not None and not self.expires_at > 0:
             raise InvalidValue("expires_at", self.expires_at, "seconds since 1970")
+        for name in ("max_bytes", "max_file_bytes", "max_entries"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise InvalidValue(name, value, "a number that is not below 0")
 
     def objections(self, *, name: str, port: int | None, now: float) -> tuple[str, ...]:
         """Give the reasons against using the capability for `name` at the time `now`."""
@@ -39,13 +48,17 @@ class Constraints:
     def narrowed_by(self, other: "Constraints") -> "Constraints":
         """Give the stricter of the two, field by field."""
         return Constraints(
-            expires_at=_least(self.expires_at, other.expires_at),
+            expires_at=least(self.expires_at, other.expires_at),
             extensions=_both(self.extensions, other.extensions),
             ports=_both(self.ports, other.ports),
+            max_bytes=least(self.max_bytes, other.max_bytes),
+            max_file_bytes=least(self.max_file_bytes, other.max_file_bytes),
+            max_entries=least(self.max_entries, other.max_entries),
         )
 
 
-def _least(one: float | None, two: float | None) -> float | None:
+def least(one: Number | None, two: Number | None) -> Number | None:
+    """Give the smaller ceiling; None is none."""
     known = [value for value in (one, two) if value is not None]
     return min(known, default=None)
 

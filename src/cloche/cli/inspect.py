@@ -16,7 +16,7 @@ from cloche.model.limits import size_in_words
 from cloche.model.paths import JailPath
 from cloche.model.step import Trust
 from cloche.model.tier import Tier
-from cloche.policy.engine import describe, evaluate
+from cloche.policy.engine import describe, foresee
 from cloche.policy.explain import explain, remedy
 from cloche.policy.load import load_default, load_policy
 from cloche.workspace.screen import shown
@@ -175,7 +175,7 @@ def policy(arguments: argparse.Namespace) -> int:
         return 0
     rules = load_policy(arguments.policy) if arguments.policy else load_default()
     action = _action(arguments.action, arguments.what)
-    decision = evaluate(rules, action)
+    decision = foresee(rules, action)
     if arguments.json:
         _say(
             {

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from cloche.errors import cut
 from cloche.kernel.lines import printable
 from cloche.model.event import (
     ArtifactMade,
@@ -38,6 +39,7 @@ from cloche.model.trial import Trial, Verdict
 from cloche.workspace.screen import shown
 
 _TAIL = 30
+_COMMIT = "commit"
 _NEWEST = 60
 _ENDS = {"ok": "ok", "failed": "FAILED", "limit": "LIMIT", "warned": "warned", "killed": "killed"}
 
@@ -123,7 +125,8 @@ class PlainShower:
                 self._confine(event)
             case Denied():
                 self._denied.append(event)
-                self._say(f"    refused: {shown(event.tried)}", "yellow")
+                if event.rule != _COMMIT:  # there may be as many as files: told at the end, cut
+                    self._say(f"    refused: {shown(event.tried)}", "yellow")
             case Found():
                 found = event.diagnostic
                 line = f":{found.line}" if found.line else ""
@@ -234,7 +237,9 @@ class PlainShower:
                 self._say(f"    {line}")
         if self._denied:
             self._say("\nRefused")
-        for denied in self._denied:
+        for tried in cut(tuple(each.tried for each in self._denied if each.rule == _COMMIT)):
+            self._say(f"  [{_COMMIT}] {shown(tried)}")
+        for denied in (each for each in self._denied if each.rule != _COMMIT):
             times = f" ({denied.count} times)" if denied.count > 1 else ""
             self._say(f"  [{denied.rule}] {denied.step}: {shown(denied.tried)}{times}")
         if self._artifact is not None and event.outcome == "ok":

@@ -1,6 +1,7 @@
 """Policy and capability over the whole diff: every change judged, every reason kept."""
 
-from cloche.capability.check import check
+from cloche.capability.check import check, commit_constraints
+from cloche.capability.constraint import least
 from cloche.kernel.own import own_objections, own_places_in
 from cloche.kernel.session import Session
 from cloche.model.action import DeleteFile, WriteFile
@@ -15,10 +16,14 @@ def screen_rules(session: Session) -> ScreenRules:
     """Give the rules that a commit of this run must pass."""
     limits = session.policy.commit
     own = own_places_in(session.context.project_root, session.machine.own_places)
+    held = commit_constraints(session.context.capabilities)
     return ScreenRules(
-        max_bytes=limits.max_bytes,
-        max_file_bytes=limits.max_file_bytes,
-        max_entries=limits.max_entries,
+        max_bytes=least(limits.max_bytes, held.max_bytes) or 0,
+        max_file_bytes=least(limits.max_file_bytes, held.max_file_bytes) or 0,
+        max_entries=least(limits.max_entries, held.max_entries) or 0,
+        may_be_named=limits.name_objections,
+        may_be_alike=limits.alike_objections,
+        may_be_file=limits.extension_objections,
         may_write=lambda path: (
             *own_objections(path, own),
             *_objections(session, WriteFile(path=path), path),

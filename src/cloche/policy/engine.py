@@ -21,9 +21,9 @@ def evaluate(policy: Policy, action: Action) -> Decision:
         case ReadFile(path=path):
             allows, denials = _file(policy.read, "file_access.read", path)
         case WriteFile(path=path):
-            allows, denials = _file(policy.write, "file_access.write", path)
+            allows, denials = _file(policy.write, "file_access.write", path, elsewhere=True)
         case DeleteFile(path=path):
-            allows, denials = _file(policy.delete, "file_access.delete", path)
+            allows, denials = _file(policy.delete, "file_access.delete", path, elsewhere=True)
         case Connect():
             allows, denials = _connect(policy, action)
     if denials:
@@ -55,7 +55,20 @@ def _execute(rules: ExecuteRules, action: Execute) -> Spoken:
     return tuple(allows), tuple(denials)
 
 
-def _file(rules: FileRules, where: str, path: JailPath) -> Spoken:
+def foresee(policy: Policy, action: Action) -> Decision:
+    """Decide as `evaluate` does, and of a write also what a commit asks of a new file of that name."""
+    decision = evaluate(policy, action)
+    if not isinstance(action, WriteFile):
+        return decision
+    limits, path = policy.commit, action.path
+    against = (*limits.name_objections(path), *limits.extension_objections(path))
+    if not against:
+        return decision
+    denied = decision.reasons if decision.effect is Effect.DENY else ()
+    return Decision(Effect.DENY, (*denied, *against))
+
+
+def _file(rules: FileRules, where: str, path: JailPath, *, elsewhere: bool = False) -> Spoken:
     allows = tuple(
         f"{where}.allow[{number}] ({glob.text}) allows {path}"
         for number, glob in enumerate(rules.allow)
@@ -65,6 +78,11 @@ def _file(rules: FileRules, where: str, path: JailPath) -> Spoken:
         f"{where}.deny[{number}] ({glob.text}) refuses {path}"
         for number, glob in rules.denying(path)
     )
+    if elsewhere and not denials:
+        denials = tuple(
+            f"{where}.deny[{number}] ({glob.text}) refuses what other systems take {path} for"
+            for number, glob in rules.denying_elsewhere(path)
+        )
     return allows, denials
 
 

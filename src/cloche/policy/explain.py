@@ -36,6 +36,10 @@ def remedy(action: Action, decision: Decision) -> str:
     denying = [match[0] for r in decision.reasons if (match := _RULE.match(r)) is not None]
     if denying:
         return f"remove {' and '.join(denying)}, if you mean every path or program it names"
+    if any(reason.startswith("commit.unportable ") for reason in decision.reasons):
+        return f"add {describe(action).partition(' ')[2]!r} to commit.unportable"
+    if any(reason.startswith("commit.extensions.") for reason in decision.reasons):
+        return "change commit.extensions"
     match action:
         case Execute(argv=argv):
             return f"add {argv[0].rpartition('/')[2]!r} to shell_execution.allow"

@@ -5,7 +5,10 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from cloche.errors import InvalidValue
+from cloche.model.names import folded
 from cloche.model.paths import JailPath
+
+_WILD = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,42 @@ class Glob:
         if any("**" in part and part != "**" for part in parts):
             raise InvalidValue("glob", self.text, '"**" as a whole part')
 
+    @property
+    def folded(self) -> "Glob":
+        """The pattern as it reads where case does not count."""
+        return _folded(self)
+
     def matches(self, path: JailPath) -> bool:
         """Tell whether `path` is meant."""
-        return _matches(tuple(self.text.split("/")), path.parts)
+        return self.text == "**" or _matches(tuple(self.text.split("/")), path.parts)
+
+
+class GlobSet:
+    """Many patterns, asked at once: most are passed over for lack of a part that they name."""
+
+    def __init__(self, globs: tuple[Glob, ...]) -> None:
+        self._globs = globs
+        self._naming: dict[str, list[int]] = {}
+        self._always: list[int] = []
+        for number, glob in enumerate(globs):
+            named = [part for part in glob.text.split("/") if not _WILD.intersection(part)]
+            place = self._naming.setdefault(named[-1], []) if named else self._always
+            place.append(number)
+
+    def matching(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
+        """Give the patterns that mean `path`, each with its number, in order."""
+        maybe = set(self._always)
+        for part in path.parts:
+            maybe.update(self._naming.get(part, ()))
+        return tuple((n, self._globs[n]) for n in sorted(maybe) if self._globs[n].matches(path))
+
+
+@lru_cache(maxsize=4096)
+def _folded(glob: Glob) -> Glob:
+    try:
+        return Glob("/".join(map(folded, glob.text.split("/"))))
+    except InvalidValue:
+        return glob  # it has characters that fold to nothing, or to dots: no name is that
 
 
 @lru_cache(maxsize=65_536)

@@ -106,6 +106,17 @@ class Reader:
                 self._mistake(item, f"{name}[{number}] is text")
         return tuple(found)
 
+    def extensions(self, node: Node | None, name: str) -> tuple[str, ...]:
+        """Give endings of file names, each with its dot; "none" stands for a name without one."""
+        found = []
+        for number, text in enumerate(self.texts(node, name)):
+            if text != "none" and (not text.startswith(".") or "/" in text or len(text) < 2):
+                self._mistake(
+                    _item(node, number), f'{name}[{number}] begins with a dot, or is "none"'
+                )
+            found.append("" if text == "none" else text)
+        return tuple(found)
+
     def globs(self, node: Node | None, name: str) -> tuple[Glob, ...]:
         """Give a list of globs."""
         found = []

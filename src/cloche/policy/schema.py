@@ -7,11 +7,13 @@ from fnmatch import fnmatchcase
 
 from cloche.model.hosts import HostRule
 from cloche.model.limits import DEFAULT_SANDBOXES, LIMIT_CLASSES, Limits
+from cloche.model.names import taken_for
 from cloche.model.paths import JailPath
 from cloche.model.tier import Tier
+from cloche.policy.commit import CommitLimits
 from cloche.policy.document import Node
 from cloche.policy.errors import PolicyInvalid
-from cloche.policy.globs import Glob
+from cloche.policy.globs import Glob, GlobSet
 from cloche.policy.reader import Reader
 
 
@@ -25,11 +27,26 @@ class FileRules:
     allow: tuple[Glob, ...]
     deny: tuple[Glob, ...]
     exempt: tuple[Glob, ...] = ()
+    _deny: GlobSet = field(init=False, repr=False, compare=False)
+    _deny_elsewhere: GlobSet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_deny", GlobSet(self.deny))
+        folded = GlobSet(tuple(glob.folded for glob in self.deny))
+        object.__setattr__(self, "_deny_elsewhere", folded)
 
     def denying(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
         """Give the denials that mean `path`, each with its place in the list."""
-        found = tuple((n, glob) for n, glob in enumerate(self.deny) if glob.matches(path))
+        found = self._deny.matching(path)
         return () if found and any(glob.matches(path) for glob in self.exempt) else found
+
+    def denying_elsewhere(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
+        """Give the denials that mean what another system would take `path` for: CVE-2014-9390."""
+        there = JailPath(taken_for(path.parts))
+        found = self._deny_elsewhere.matching(there)
+        if found and any(glob.folded.matches(there) for glob in self.exempt):
+            return ()
+        return tuple((number, self.deny[number]) for number, _ in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +59,6 @@ class ExecuteRules:
     """Whether code that the project supplies may run at all (in the jar, without network)."""
     typed_commands: bool
     """Whether `cloche run` may run what a person typed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitLimits:
-    """What one commit may bring into the project."""
-
-    max_bytes: int
-    max_file_bytes: int
-    max_entries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +207,19 @@ def _limits(reader: Reader, node: Node | None) -> dict[str, Limits]:
 
 def _commit(reader: Reader, node: Node | None) -> CommitLimits:
     names = ("max_bytes", "max_file_bytes", "max_entries")
-    fields = reader.mapping(node, "commit", required=names)
-    values = {name: reader.size(fields.get(name), f"commit.{name}") for name in names}
-    return CommitLimits(**values)
+    fields = reader.mapping(node, "commit", required=names, optional=("extensions", "unportable"))
+    lists = reader.mapping(
+        fields.get("extensions"), "commit.extensions", optional=("allow", "deny")
+    )
+    allow = lists.get("allow")
+    return CommitLimits(
+        **{name: reader.size(fields.get(name), f"commit.{name}") for name in names},
+        allow_extensions=None
+        if allow is None
+        else reader.extensions(allow, "commit.extensions.allow"),
+        deny_extensions=reader.extensions(lists.get("deny"), "commit.extensions.deny"),
+        unportable=reader.globs(fields.get("unportable"), "commit.unportable"),
+    )
 
 
 def _budget(reader: Reader, node: Node | None) -> BudgetRules:

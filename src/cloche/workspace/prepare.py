@@ -22,6 +22,7 @@ from cloche.workspace.errors import ChangesRefused, EditedMeanwhile
 from cloche.workspace.jail import name_of, open_beneath, open_directory, parent_of
 from cloche.workspace.journal import Action, Fingerprint, Metadata, Operation, Tally
 from cloche.workspace.screen import ScreenRules, delete_reasons, entry_reasons, shown, write_reasons
+from cloche.workspace.siblings import Siblings
 
 _OWNER_ALL = 0o700
 
@@ -73,9 +74,11 @@ class Preparer:
         """Walk, and raise EditedMeanwhile or ChangesRefused with everything found; else give it."""
         limit = self._rules.max_entries
         walk = walk_upper(self._upper, self._base, limit=limit, opener=self._make_readable)
+        found, siblings = self._found, Siblings(self._base, self._rules)
         for difference in walk:
+            found.reasons += siblings.take(difference)
             self._take(difference)
-        found = self._found
+        found.reasons += siblings.end()
         if found.bytes_in > self._rules.max_bytes:
             found.reasons.append(
                 f"it brings in {found.bytes_in} bytes, at most {self._rules.max_bytes} allowed"

@@ -27,6 +27,11 @@ _FORGED = OVERLAY_MARK + "overlay."  # how overlayfs stores a mark that a progra
 _DECEIVING = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+def allow_all(_path: JailPath) -> tuple[str, ...]:
+    """Judge nothing: for looking at changes, never for committing what a policy governs."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenRules:
     """The limits of one commit, and the policy's say on names."""
@@ -36,6 +41,12 @@ class ScreenRules:
     max_entries: int
     may_write: Judge
     may_delete: Judge
+    may_be_named: Judge = allow_all
+    """Of new entries: whether other systems can hold the name."""
+    may_be_alike: Judge = allow_all
+    """Of new entries beside another whose name some systems take for theirs."""
+    may_be_file: Judge = allow_all
+    """Of what is no directory: whether its ending is allowed."""
 
 
 def shown(text: str) -> str:
@@ -48,10 +59,13 @@ def entry_reasons(found: Difference, rules: ScreenRules, *, owner: int) -> tuple
     if found.role is Role.WHITEOUT or is_whiteout(found.upper):
         return ()
     reasons = [*_kind_reasons(found), *_mark_reasons(found), *_owner_reasons(found, owner)]
-    if found.role is Role.MERGED:
-        reasons += _mode_reasons(found)
-    if found.base is None and found.role is not Role.MERGED:
-        reasons += _name_reasons(found.path.rpartition("/")[2])
+    reasons += _mode_reasons(found)
+    if found.path:
+        path = JailPath(tuple(found.path.split("/")))
+        if found.base is None and found.role is not Role.MERGED:
+            reasons += (*_name_reasons(path.name), *rules.may_be_named(path))
+        if not stat.S_ISDIR(found.upper.st_mode):
+            reasons += rules.may_be_file(path)
     if stat.S_ISLNK(found.upper.st_mode):
         reasons += _link_reasons(found.path, found.target)
     if stat.S_ISREG(found.upper.st_mode) and found.upper.st_size > rules.max_file_bytes:
@@ -69,11 +83,6 @@ def write_reasons(path: str, rules: ScreenRules) -> tuple[str, ...]:
 def delete_reasons(path: str, rules: ScreenRules) -> tuple[str, ...]:
     """Give the policy's reasons against deleting `path`."""
     return _judged(path, rules.may_delete)
-
-
-def allow_all(_path: JailPath) -> tuple[str, ...]:
-    """Judge nothing: for looking at changes, never for committing what a policy governs."""
-    return ()
 
 
 def _judged(path: str, judge: Judge) -> tuple[str, ...]:
@@ -103,6 +112,8 @@ def _kind_reasons(found: Difference) -> list[str]:
 
 def _mode_reasons(found: Difference) -> list[str]:
     # Another user of the machine could then put anything beside what this commit was judged by.
+    if not (stat.S_ISDIR(found.upper.st_mode) or stat.S_ISREG(found.upper.st_mode)):
+        return []
     before = 0 if found.base is None else found.base.st_mode
     if found.upper.st_mode & ~before & stat.S_IWOTH:
         return ["its mode would let everybody write to it"]

@@ -4,6 +4,7 @@ import pytest
 
 from cloche.capability.attenuate import narrow
 from cloche.capability.capability import Capability, Resource
+from cloche.capability.check import commit_constraints
 from cloche.capability.constraint import Constraints
 from cloche.errors import InvalidValue
 
@@ -47,6 +48,20 @@ def test_constraints_add_up() -> None:
     two = Constraints(expires_at=70.0, extensions=frozenset({".b", ".c"}), ports=frozenset({443}))
     both = Constraints(expires_at=50.0, extensions=frozenset({".b"}), ports=frozenset({443}))
     assert one.narrowed_by(two) == two.narrowed_by(one) == both
+
+
+def test_ceilings_of_a_commit_are_only_ever_lowered() -> None:
+    one = Constraints(max_bytes=9, max_file_bytes=5)
+    two = Constraints(max_bytes=7, max_entries=3)
+    assert one.narrowed_by(two) == Constraints(max_bytes=7, max_file_bytes=5, max_entries=3)
+    held = tuple(Capability(resource=WRITE, pattern="**", constraints=c) for c in (one, two))
+    other = Capability(resource=READ, pattern="**", constraints=Constraints(max_bytes=1))
+    assert commit_constraints((*held, other)) == one.narrowed_by(two)
+
+
+def test_a_ceiling_below_nothing_is_none() -> None:
+    with pytest.raises(InvalidValue):
+        Constraints(max_entries=-1)
 
 
 @pytest.mark.parametrize("moment", [0.0, -1.0, float("nan")])

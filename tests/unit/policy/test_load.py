@@ -34,7 +34,22 @@ def test_a_budget_is_as_large_as_is_written_and_need_not_be_written() -> None:
     assert written == BudgetRules(memory_bytes=12 << 30, sandboxes=5)
 
 
+def test_what_a_commit_may_bring_in_is_as_written() -> None:
+    commit = (
+        "max_entries: 5000, extensions: {allow: [.ts, none], deny: [.d.ts]}, unportable: [x/**]}"
+    )
+    read = policy(TEXT.replace("max_entries: 5000}", commit)).commit
+    assert (read.allow_extensions, read.deny_extensions) == ((".ts", ""), (".d.ts",))
+    assert [glob.text for glob in read.unportable] == ["x/**"]
+    assert policy().commit.allow_extensions is None
+
+
 MISTAKES = {
+    "an ending without a dot": (
+        "max_entries: 5000}",
+        "max_entries: 5000, extensions: {deny: [exe]}}",
+        "begins with a dot",
+    ),
     "an unknown key": ("version: 1", "version: 1\nverison: 2", "no key 'verison'"),
     "a missing key": ("limits: {build: {memory_bytes: 1G}}\n", "", "lacks the key 'limits'"),
     "another version": ("version: 1", "version: 2", "version is 1"),
