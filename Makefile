@@ -1,5 +1,5 @@
 # Each target does all of its own set-up in a private .venv; nothing is installed on the host.
-.PHONY: demo test check bench fuzz kernels clean
+.PHONY: demo test check bench fuzz crash kernels clean
 PYTHON ?= /usr/bin/python3
 
 # The host's own Node is used where it is new enough; otherwise one comes with the extra `node`.
@@ -29,6 +29,12 @@ FUZZ ?= 30
 fuzz: .venv/ready
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
 	.venv/bin/python -m tests.fuzz $(FUZZ)
+
+# That a transaction cannot tear, at length: killed, refused, out of room and out of power, on each file
+# system this machine can mount (tmpfs, ext4, btrfs, xfs: as root); SEEDS=N for what is random. A table.
+SEEDS ?= 3
+crash: .venv/ready
+	.venv/bin/python -m tests.crash.proof --seeds $(SEEDS)
 
 # The sandbox tests inside other kernels than this machine's, under qemu: control groups of version 2
 # and 1, an ordinary user with and without groups of his own, older Landlock. Wants Debian's packages

@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from cloche.errors import ClocheError
+from cloche.errors import ClocheError, SystemRefused
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import replay
@@ -35,6 +35,13 @@ def touch_after(directory: int, name: str, effects: Effects) -> int:
         return now
     finally:
         os.close(descriptor)
+
+
+def refusal(places: layout.Places, doing: str, error: OSError) -> ClocheError:
+    """Give what a caller is told of an error of the disk: whether the mark stands decides."""
+    if journals.is_marked(places.state):
+        return RecoveryNeeded(str(places.project_path))
+    return SystemRefused(doing, error)
 
 
 def finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ def clear(places: layout.Places, effects: Effects) -> int:
     """Discard the transactions of writers that are dead, and count them; no journal may exist."""
     discarded = 0
     for name in sorted(os.listdir(places.state)):
+        if name == layout.JOURNAL_NEW:
+            effects.unlink(places.state, name)  # half a mark: its commit never happened
         if not name.startswith(layout.TRANSACTION):
             continue
         with opened(places.state, name) as directory:

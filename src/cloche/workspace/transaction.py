@@ -15,7 +15,7 @@ from cloche.workspace.diff import OPAQUE, Changes
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import StateUnavailable, TransactionEnded
-from cloche.workspace.finish import finish, touch_after, undo_numbers
+from cloche.workspace.finish import finish, refusal, touch_after, undo_numbers
 from cloche.workspace.jail import (
     name_of,
     open_beneath,
@@ -175,10 +175,17 @@ class Transaction:
     def commit(self, rules: ScreenRules) -> Committed:
         """Make the layer the project, atomically.
 
-        Raises EditedMeanwhile or ChangesRefused, and PathBlocked, all with nothing
-        changed; RecoveryNeeded when the disk failed after the mark.
+        Raises EditedMeanwhile or ChangesRefused, PathBlocked, and SystemRefused
+        when the disk failed before the mark, with nothing changed;
+        RecoveryNeeded when it failed after.
         """
         self._alive()
+        try:
+            return self._commit(rules)
+        except OSError as error:
+            raise refusal(self._places, "committing", error) from error
+
+    def _commit(self, rules: ScreenRules) -> Committed:
         preparation = self._preparer(rules, touch=True).prepare()
         done = Committed(transaction=self.id)
         if not preparation.operations and not preparation.metadata:

@@ -10,7 +10,7 @@ from cloche.workspace.diff import Change, Changes, Kind
 from cloche.workspace.discard import sweep
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded, UndoRefused, WorkspaceBusy
-from cloche.workspace.finish import is_undone, read_record, undo_numbers
+from cloche.workspace.finish import is_undone, read_record, refusal, undo_numbers
 from cloche.workspace.journal import Action, Journal
 from cloche.workspace.line import WriterLine, WriterTurn
 from cloche.workspace.lock import WriterLock, find_holder
@@ -75,14 +75,17 @@ class Workspace:
     def undo(self, count: int = 1) -> Committed:
         """Take the last `count` commits back, newest first; gives the sum.
 
-        Raises UndoRefused; commits taken back before that stay taken back.
+        Raises UndoRefused, SystemRefused and RecoveryNeeded; commits taken back before that stay taken back.
         """
         if count < 1:
             raise UndoRefused("the count must be at least 1")
         self._hold()
         if journals.is_marked(self._places.state):
             raise RecoveryNeeded(str(self._places.project_path))
-        done = [undo_last(self._places, self._effects) for _ in range(count)]
+        try:
+            done = [undo_last(self._places, self._effects) for _ in range(count)]
+        except OSError as error:
+            raise refusal(self._places, "undoing", error) from error
         return Committed(
             transaction=done[-1].transaction,
             added=sum(one.added for one in done),

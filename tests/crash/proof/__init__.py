@@ -1,0 +1,1 @@
+"""That a transaction cannot tear: one harness, which pytest runs short and `make crash` long."""
