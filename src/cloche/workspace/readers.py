@@ -93,4 +93,9 @@ def _write(generation: int, state: int, effects: Effects) -> None:
     with contextlib.suppress(FileNotFoundError):
         effects.unlink(state, layout.GENERATION_NEW)
     os.close(effects.create(state, layout.GENERATION_NEW, b"%d\n" % generation))
-    effects.rename(state, layout.GENERATION_NEW, state, layout.GENERATION)
+    try:
+        # Not a rename over it: ext4 would write the data out at once (auto_da_alloc, ext4(5)).
+        effects.exchange(state, layout.GENERATION_NEW, state, layout.GENERATION)
+        effects.unlink(state, layout.GENERATION_NEW)
+    except FileNotFoundError:
+        effects.rename(state, layout.GENERATION_NEW, state, layout.GENERATION)
