@@ -12,7 +12,8 @@ from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded
 from cloche.workspace.jail import name_of, open_directory, opened
 from cloche.workspace.journal import Journal, Kind
-from cloche.workspace.readers import kept_from_reading
+from cloche.workspace.readers import begin_generation, end_generation, kept_from_reading
+from cloche.workspace.reserve import give_room
 
 _LATE = "late-"
 _KEPT_UNDO = 5
@@ -50,11 +51,12 @@ def finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[s
     Raises RecoveryNeeded when the disk refuses twice; the journal then stays.
     """
     try:
-        with kept_from_reading(places, effects):
+        with kept_from_reading(places):
             return _finish(journal, places, effects)
     except (OSError, ClocheError):
+        give_room(places.state, effects)
         try:
-            with kept_from_reading(places, effects):
+            with kept_from_reading(places):
                 return _finish(journal, places, effects)
         except (OSError, ClocheError) as error:
             raise RecoveryNeeded(str(places.project_path)) from error
@@ -66,15 +68,18 @@ def _finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[
         directory = open_directory(places.state, journal.directory)
     except FileNotFoundError:
         # The last rename of an earlier pass was persisted, this name was not.
+        end_generation(places.state, effects)
         effects.unlink(places.state, layout.JOURNAL)
         return kept
     try:
+        begin_generation(places.state, effects)
         found = replay(journal, places.project, directory, effects)
         effects.syncfs(places.state)
         kept = _keep_late_edits(found.late_edits, directory, journal, places, effects)
         if journal.kind is Kind.COMMIT:
             touch_after(directory, layout.APPLIED, effects)
         ending = layout.RECORD if journal.kind is Kind.COMMIT else layout.RECORD_DONE
+        end_generation(places.state, effects)
         # This rename is the end: the journal is no more, the record is.
         effects.rename(places.state, layout.JOURNAL, directory, ending)
         effects.fsync(directory)

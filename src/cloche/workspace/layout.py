@@ -4,6 +4,7 @@
     <state>/wait-<time>-<chance>    one who waits for the lock, and holds a flock on this
     <state>/generation              a number: odd while a commit is applied; see readers
     <state>/readers                 readers hold a shared flock on it, a commit an exclusive one
+    <state>/reserve-<n>             room for the end of a commit, given back when the disk is full there
     <state>/journal                 exists between the mark of a commit and its completion
     <state>/tx-<id>/up              upper layer: what the sandboxes wrote
     <state>/tx-<id>/wk-<n>          overlay work directories

@@ -55,20 +55,27 @@ def reading(state: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def kept_from_reading(places: layout.Places, effects: Effects) -> Iterator[None]:
-    """Make the generation odd, and even again when the block ends well; readers wait meanwhile.
+def kept_from_reading(places: layout.Places) -> Iterator[None]:
+    """Let readers that take the lock wait until the block ends.
 
     Goes ahead without the lock when readers hold it for ten seconds: they then see another generation.
     """
     lock = os.open(layout.READERS, _LOCK_FLAGS, 0o600, dir_fd=places.state)
     try:
         _lock_for(_PATIENCE, lock)
-        odd = read_generation(places.state) | 1
-        _write(odd, places.state, effects)
         yield
-        _write(odd + 1, places.state, effects)
     finally:
         os.close(lock)
+
+
+def begin_generation(state: int, effects: Effects) -> None:
+    """Make the generation odd: what is in the project may be a mix from here on."""
+    _write(read_generation(state) | 1, state, effects)
+
+
+def end_generation(state: int, effects: Effects) -> None:
+    """Make the generation even, while the journal still stands: a crash then does it again."""
+    _write((read_generation(state) | 1) + 1, state, effects)
 
 
 def _lock_for(seconds: float, lock: int) -> None:
@@ -86,4 +93,9 @@ def _write(generation: int, state: int, effects: Effects) -> None:
     with contextlib.suppress(FileNotFoundError):
         effects.unlink(state, layout.GENERATION_NEW)
     os.close(effects.create(state, layout.GENERATION_NEW, b"%d\n" % generation))
-    effects.rename(state, layout.GENERATION_NEW, state, layout.GENERATION)
+    try:
+        # Not a rename over it: ext4 would write the data out at once (auto_da_alloc, ext4(5)).
+        effects.exchange(state, layout.GENERATION_NEW, state, layout.GENERATION)
+        effects.unlink(state, layout.GENERATION_NEW)
+    except FileNotFoundError:
+        effects.rename(state, layout.GENERATION_NEW, state, layout.GENERATION)

@@ -29,6 +29,7 @@ from cloche.workspace.layer import Layer
 from cloche.workspace.merged import Entry, MergedTree
 from cloche.workspace.prepare import Preparer
 from cloche.workspace.report import Committed
+from cloche.workspace.reserve import keep_room
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.usage import measure_private
 
@@ -204,6 +205,7 @@ class Transaction:
             tally=preparation.tally(),
         )
         insist_on_moving(journal, self._places.project, self._places.state)
+        keep_room(self._places.state, self._effects)
         self._effects.syncfs(self._places.state)
         journals.write_mark(self._effects, self._places.state, journal)
         self._close()

@@ -13,6 +13,7 @@ from cloche.workspace.finish import finish, is_undone, read_record, undo_numbers
 from cloche.workspace.jail import opened, status
 from cloche.workspace.journal import Action, Journal, Kind, Operation, Tally
 from cloche.workspace.report import Committed
+from cloche.workspace.reserve import keep_room
 
 _MOST_ENTRIES = 4_000_000
 
@@ -44,6 +45,7 @@ def undo_last(places: layout.Places, effects: Effects) -> Committed:
             deleted=record.tally.added,
         ),
     )
+    keep_room(places.state, effects)
     journals.write_mark(effects, places.state, journal)
     late = finish(journal, places, effects)
     return Committed(
