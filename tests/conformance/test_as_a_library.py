@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from cloche import (
     RunOptions,
     RunResult,
 )
+from cloche.capability.constraint import Constraints
 from cloche.model.event import Event
 
 
@@ -63,6 +65,26 @@ def test_what_the_context_does_not_name_is_not_committed(
     assert list(terms.project_root.iterdir()) == []
     run(tmp_path, "mkdir out; echo x > out/a", narrow)
     assert (terms.project_root / "out/a").read_text() == "x\n"
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"max_bytes": 3}, "it brings in 4 bytes, at most 3 allowed"),
+        ({"max_file_bytes": 1}, "a: it has 2 bytes, at most 1 allowed"),
+        ({"extensions": frozenset({".ts"})}, "it is for .ts files"),
+    ],
+)
+def test_a_right_to_write_holds_a_commit_to_its_ceilings(
+    tmp_path: Path, terms: ExecutionContext, held: dict[str, Any], said: str
+) -> None:
+    others = tuple(c for c in terms.capabilities if c.resource is not Resource.WRITE)
+    right = Capability(resource=Resource.WRITE, pattern="**", constraints=Constraints(**held))
+    with pytest.raises(ClocheError) as refusal:
+        run(tmp_path, "echo x > a; echo x > b", replace(terms, capabilities=(*others, right)))
+    assert refusal.value.code == "changes-refused"
+    assert said in str(refusal.value)
+    assert list(terms.project_root.iterdir()) == []
 
 
 def test_without_the_right_to_execute_nothing_starts(

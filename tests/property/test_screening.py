@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloche.model.action import WriteFile
@@ -49,6 +49,10 @@ def _environment(place: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(place), "GIT_CONFIG_NOSYSTEM": "1"}
 
 
+@example(text=".git /config")
+@example(text="a/.GIT./config")
+@example(text=".git::$INDEX_ALLOCATION/config")
+@example(text="a\\.git\\config")
 @settings(max_examples=400)
 @given(text=TEXTS)
 def test_a_path_that_git_refuses_anywhere_does_not_come_in(repository: Path, text: str) -> None:

@@ -37,7 +37,10 @@ class Siblings:
         name = name_of(found.path)
         if is_whiteout(found.upper):
             self._gone.add(name)
-        elif found.base is None:
+        elif found.base is None or (
+            # A file that becomes a directory completes a repository as a new one does.
+            stat.S_IFMT(found.base.st_mode) != stat.S_IFMT(found.upper.st_mode)
+        ):
             self._new[name] = stat.S_ISDIR(found.upper.st_mode)
 
     def end(self) -> Iterator[str]:

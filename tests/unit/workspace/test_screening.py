@@ -186,6 +186,18 @@ def test_half_of_a_repository_that_is_there_counts(tmp_path: Path) -> None:
             transaction.commit(RULES)
 
 
+def test_a_file_that_becomes_a_directory_completes_a_repository(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "b/objects").mkdir(parents=True)
+    (project / "b/HEAD").write_text("ref: refs/heads/x")
+    (project / "b/refs").write_text("harmless")
+    with closing(Workspace.open(project, tmp_path / "state")) as workspace:
+        transaction = workspace.begin()
+        _file("b/refs/heads")(transaction.upper)
+        with pytest.raises(ChangesRefused, match="repository to git"):
+            transaction.commit(RULES)
+
+
 def test_endings_are_for_policy_to_allow(tmp_path: Path) -> None:
     limits = replace(DEFAULT.commit, allow_extensions=(".ts", ".tar.gz", ""), deny_extensions=(".d.ts",))  # fmt: skip
     rules = rules_of(replace(DEFAULT, commit=limits))
