@@ -10,7 +10,7 @@ from cloche.workspace.apply import replay
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded
-from cloche.workspace.jail import name_of, open_directory, opened
+from cloche.workspace.jail import name_of, names_in, open_directory, opened
 from cloche.workspace.journal import Journal, Kind
 
 _LATE = "late-"
@@ -94,7 +94,7 @@ def settle(directory: str, number: int, places: layout.Places, effects: Effects)
 
 def undo_numbers(state: int) -> tuple[int, ...]:
     """Give the numbers of the undo records, undone ones too."""
-    names = (n.removeprefix(layout.UNDO) for n in os.listdir(state) if n.startswith(layout.UNDO))
+    names = (n.removeprefix(layout.UNDO) for n in names_in(state) if n.startswith(layout.UNDO))
     return tuple(int(n) for n in names if n.isdecimal())
 
 
