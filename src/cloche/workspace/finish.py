@@ -74,6 +74,10 @@ def _finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[
         ending = layout.RECORD if journal.kind is Kind.COMMIT else layout.RECORD_DONE
         # This rename is the end: the journal is no more, the record is.
         effects.rename(places.state, layout.JOURNAL, directory, ending)
+        if journals.is_marked(places.state):
+            # After a power loss btrfs can show both names of the one file, and between
+            # those rename(2) does nothing.
+            effects.unlink(places.state, layout.JOURNAL)
         effects.fsync(directory)
         effects.fsync(places.state)
     finally:
