@@ -12,7 +12,7 @@ import stat
 
 from cloche.workspace import layout
 from cloche.workspace.effects import Effects
-from cloche.workspace.jail import open_directory
+from cloche.workspace.jail import names_in, open_directory
 
 
 def discard(state: int, name: str, effects: Effects) -> None:
@@ -22,7 +22,7 @@ def discard(state: int, name: str, effects: Effects) -> None:
 
 def sweep(state: int, effects: Effects) -> None:
     """Delete what was discarded. What resists is left for the next time."""
-    for name in os.listdir(state):
+    for name in names_in(state):
         if name.startswith(layout.DEAD):
             with contextlib.suppress(OSError):
                 remove_tree(state, name, effects)
@@ -34,11 +34,11 @@ def remove_tree(at: int, name: str, effects: Effects) -> None:
     try:
         # A directory that is not empty is first moved up beside its parent, so
         # the depth of the tree is never the depth of anything here.
-        names = os.listdir(root)
+        names = names_in(root)
         while names:
             for entry in names:
                 _remove_entry(root, entry, effects)
-            names = os.listdir(root)
+            names = names_in(root)
     finally:
         os.close(root)
     with contextlib.suppress(FileNotFoundError):

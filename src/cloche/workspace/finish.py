@@ -10,7 +10,7 @@ from cloche.workspace.apply import replay
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded
-from cloche.workspace.jail import name_of, open_directory, opened
+from cloche.workspace.jail import name_of, names_in, open_directory, opened
 from cloche.workspace.journal import Journal, Kind
 from cloche.workspace.readers import begin_generation, end_generation, kept_from_reading
 from cloche.workspace.reserve import give_room
@@ -82,6 +82,10 @@ def _finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[
         end_generation(places.state, effects)
         # This rename is the end: the journal is no more, the record is.
         effects.rename(places.state, layout.JOURNAL, directory, ending)
+        if journals.is_marked(places.state):
+            # After a power loss btrfs can show both names of the one file, and between
+            # those rename(2) does nothing.
+            effects.unlink(places.state, layout.JOURNAL)
         effects.fsync(directory)
         effects.fsync(places.state)
     finally:
@@ -102,7 +106,7 @@ def settle(directory: str, number: int, places: layout.Places, effects: Effects)
 
 def undo_numbers(state: int) -> tuple[int, ...]:
     """Give the numbers of the undo records, undone ones too."""
-    names = (n.removeprefix(layout.UNDO) for n in os.listdir(state) if n.startswith(layout.UNDO))
+    names = (n.removeprefix(layout.UNDO) for n in names_in(state) if n.startswith(layout.UNDO))
     return tuple(int(n) for n in names if n.isdecimal())
 
 

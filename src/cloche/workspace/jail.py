@@ -62,6 +62,19 @@ def opened(root: int, path: str) -> Iterator[int]:
         os.close(descriptor)
 
 
+def names_in(directory: int) -> list[str]:
+    """Give the names in an open directory as they are now.
+
+    os.listdir on a descriptor rewinds at its end and not at its begin, and btrfs shows
+    nothing that was made since the last rewind (Linux 6.5): so it is opened anew.
+    """
+    again = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.listdir(again)
+    finally:
+        os.close(again)
+
+
 def status(root: int, path: str) -> os.stat_result | None:
     """Give the lstat of `path` below `root`, None when it or a parent is not there."""
     try:

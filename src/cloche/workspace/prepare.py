@@ -210,9 +210,17 @@ class Preparer:
         if not marks or not self._touch or found.role is Role.MERGED:
             return
         descriptor = open_beneath(self._upper, found.path, os.O_PATH)
+        # Without root a file's mark goes only where its owner may write to it, xattr(7): one of mode
+        # 0444 or 0000 is opened for that long. Directories have been opened by the walk.
+        mode = stat.S_IMODE(found.upper.st_mode)
+        is_shut = os.geteuid() != 0 and stat.S_ISREG(found.upper.st_mode) and not mode & 0o200
         try:
+            if is_shut:
+                self._effects.chmod(descriptor, mode | 0o200)
             for mark in marks:
                 self._effects.unmark(descriptor, mark)
+            if is_shut:
+                self._effects.chmod(descriptor, mode)
         finally:
             os.close(descriptor)
 

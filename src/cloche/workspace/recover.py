@@ -1,13 +1,11 @@
 """After a crash: finish what was marked, forget what was not."""
 
-import os
-
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.finish import finish, settle
-from cloche.workspace.jail import opened
+from cloche.workspace.jail import names_in, opened
 from cloche.workspace.report import RecoveryReport
 
 
@@ -29,7 +27,7 @@ def recover(places: layout.Places, effects: Effects) -> RecoveryReport:
 def clear(places: layout.Places, effects: Effects) -> int:
     """Discard the transactions of writers that are dead, and count them; no journal may exist."""
     discarded = 0
-    for name in sorted(os.listdir(places.state)):
+    for name in sorted(names_in(places.state)):
         if name == layout.JOURNAL_NEW:
             effects.unlink(places.state, name)  # half a mark: its commit never happened
         if not name.startswith(layout.TRANSACTION):

@@ -139,7 +139,8 @@ def _change_kinds(view: Path) -> None:
     os.setxattr(view / "marked/new", "user.other", b"\0\xff")
     with (view / "secret").open("a") as file:
         file.write("told")
-    for name, mode in (("locked", 0o555), ("closed", 0o000), ("locked-new", 0o555)):
+    # "closed" stays: a commit by an ordinary user cannot look into it, and is refused with nothing changed.
+    for name, mode in (("locked", 0o555), ("locked-new", 0o555)):
         (view / name).mkdir(exist_ok=True)
         (view / name).chmod(0o755)
         _write(view / name / "g", "added")

@@ -1,6 +1,5 @@
 """Before, after or torn: the judgement of one point, and their count."""
 
-import contextlib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,19 +83,11 @@ def _look_again(trial: Trial, ending: Ending, found: Snapshot, verdict: str) -> 
 def clear(root: Path) -> None:
     """Make `root` an empty directory, whatever modes are in it."""
     if root.exists():
-        for path in (root, *root.rglob("*")):
-            with contextlib.suppress(OSError):
-                if path.is_dir() and not path.is_symlink():
-                    path.chmod(0o700)
-        shutil.rmtree(root, onerror=_open_and_again)
+        waiting = [root]
+        while waiting:
+            place = waiting.pop()
+            place.chmod(0o700)
+            found = list(place.iterdir())
+            waiting += [path for path in found if path.is_dir() and not path.is_symlink()]
+        shutil.rmtree(root)
     root.mkdir(parents=True)
-
-
-def _open_and_again(_function: object, path: str, _error: object) -> None:
-    parent = Path(path).parent
-    parent.chmod(0o700)
-    if Path(path).is_dir() and not Path(path).is_symlink():
-        Path(path).chmod(0o700)
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        Path(path).unlink(missing_ok=True)
