@@ -63,12 +63,15 @@ async def compare(
             if reset is not None:
                 await reset()
     mine = times.pop("")[1:]
-    return [_row(name, mine, peer, found[1:], targets.get(peer)) for peer, found in times.items()]
+    return [ratios(name, mine, peer, found[1:], targets.get(peer)) for peer, found in times.items()]
 
 
-def _row(name: str, mine: list[float], peer: str, found: list[float], target: float | None) -> Row:
-    ratios = [a / b for a, b in zip(mine, found, strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [ratios[0]] * 3
+def ratios(
+    name: str, mine: list[float], peer: str, found: list[float], target: float | None
+) -> Row:
+    """Give the row of times, in seconds, that were taken in turns."""
+    each = [a / b for a, b in zip(mine, found, strict=True)]
+    low, middle, high = statistics.quantiles(each, n=4) if len(each) > 1 else [each[0]] * 3
     return Row(
         name=name,
         ours=statistics.median(mine),

@@ -14,7 +14,7 @@ from enum import Enum
 
 from cloche.model.paths import JailPath
 from cloche.workspace.errors import EditedMeanwhile, PathBlocked, TreeTooLarge
-from cloche.workspace.jail import by_descriptor, join, open_directory
+from cloche.workspace.jail import by_descriptor, join, open_directory, opened
 
 # A path that is longer cannot be named together with the directory it is in
 # (PATH_MAX, linux/limits.h), and ordinary tools could not open the result.
@@ -44,6 +44,8 @@ class Change:
     """Bytes in regular files that the change brings in."""
     entries: int
     """How many entries it brings in, itself counted; 1 for a deletion."""
+    size_before: int = 0
+    """Bytes of the regular file that goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,24 @@ def walk_base(base: int, path: str, *, limit: int) -> Iterator[tuple[str, os.sta
                     waiting.append(join(current, name))
         finally:
             os.close(directory)
+
+
+def has_more_than(upper: int, count: int) -> bool:
+    """Tell whether an upper has more than `count` entries, looking at no more; yes when it cannot be read."""
+    waiting, seen = [""], 0
+    while waiting:
+        path = waiting.pop()
+        try:
+            with opened(upper, path) as directory, os.scandir(directory) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > count:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(join(path, entry.name))
+        except OSError:
+            return True
+    return False
 
 
 def _names(directory: int, path: str, room: int) -> list[str]:

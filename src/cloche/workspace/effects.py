@@ -7,6 +7,7 @@ in the package changes a file.
 
 import os
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -136,6 +137,34 @@ class Effects:
         """Write the whole file system to the disk."""
         self._tell("syncfs", str(descriptor))
         syscalls.syncfs(descriptor)
+
+    def syncfs_beside(self, directory: int) -> Callable[[], None]:
+        """Begin to write the whole file system to the disk; call what this gives to wait for its end.
+
+        That raises what went wrong. It has an open directory of its own: the kernel reports a failed
+        write once to each, and whoever syncs `directory` itself later must hear of it too. syncfs(2)
+        """
+        self._tell("syncfs", str(directory))
+        own = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+        failed: list[OSError] = []
+
+        def write() -> None:
+            try:
+                syscalls.syncfs(own)
+            except OSError as error:
+                failed.append(error)
+            finally:
+                os.close(own)
+
+        thread = threading.Thread(target=write, name="cloche-syncfs")
+        thread.start()
+
+        def wait() -> None:
+            thread.join()
+            if failed:
+                raise failed[0]
+
+        return wait
 
     def _tell(self, call: str, detail: str) -> None:
         if self._before is not None:

@@ -5,13 +5,16 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import insist_on_moving
-from cloche.workspace.diff import OPAQUE, Changes
+from cloche.workspace.choice import Choice
+from cloche.workspace.diff import OPAQUE, Changes, has_more_than
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import StateUnavailable, TransactionEnded
@@ -38,6 +41,7 @@ _NO_EXCHANGE = (
     "as some network and FAT file systems cannot"
 )
 _MANY = 1 << 62
+_WORTH_A_THREAD = 1000  # entries; below, two syncs take longer than one and the scan
 _LOOKING = ScreenRules(
     max_bytes=_MANY,
     max_file_bytes=_MANY,
@@ -173,7 +177,7 @@ class Transaction:
         preparation = self._preparer(_LOOKING, touch=False).prepare()
         return Changes(items=tuple(preparation.changes))
 
-    def commit(self, rules: ScreenRules) -> Committed:
+    def commit(self, rules: ScreenRules, choice: Choice = Choice()) -> Committed:  # noqa: B008
         """Make the layer the project, atomically.
 
         Raises EditedMeanwhile or ChangesRefused, PathBlocked, and SystemRefused
@@ -182,13 +186,18 @@ class Transaction:
         """
         self._alive()
         try:
-            return self._commit(rules)
+            return self._commit(rules, choice)
         except OSError as error:
             raise refusal(self._places, "committing", error) from error
 
-    def _commit(self, rules: ScreenRules) -> Committed:
-        preparation = self._preparer(rules, touch=True).prepare()
-        done = Committed(transaction=self.id)
+    def _commit(self, rules: ScreenRules, choice: Choice) -> Committed:
+        with self._written_beside():
+            preparation = self._preparer(rules, touch=True, choice=choice).prepare()
+        done = Committed(
+            transaction=self.id,
+            left_to_user=preparation.left_to_user,
+            left_out=preparation.left_out,
+        )
         if not preparation.operations and not preparation.metadata:
             self.rollback()
             return done
@@ -210,8 +219,8 @@ class Transaction:
         journals.write_mark(self._effects, self._places.state, journal)
         self._close()
         late = finish(journal, self._places, self._effects)
-        return Committed(
-            transaction=self.id,
+        return replace(
+            done,
             added=journal.tally.added,
             replaced=journal.tally.replaced,
             deleted=journal.tally.deleted,
@@ -225,7 +234,28 @@ class Transaction:
         self._close()
         discard(self._places.state, self._directory, self._effects)
 
-    def _preparer(self, rules: ScreenRules, *, touch: bool) -> Preparer:
+    @contextlib.contextmanager
+    def _written_beside(self) -> Iterator[None]:
+        """Write what a large build left to the disk while the block looks through it.
+
+        The block changes the upper too, so whoever sets a mark syncs again after it, which is cheap.
+        """
+        if not has_more_than(self._upper, _WORTH_A_THREAD):
+            yield
+            return
+        wait = self._effects.syncfs_beside(self._places.state)
+        try:
+            yield
+        finally:
+            wait()
+
+    def _preparer(
+        self,
+        rules: ScreenRules,
+        *,
+        touch: bool,
+        choice: Choice = Choice(),  # noqa: B008
+    ) -> Preparer:
         return Preparer(
             self._upper,
             self._places.project,
@@ -234,6 +264,7 @@ class Transaction:
             owned=self._owned,
             effects=self._effects,
             touch=touch,
+            choice=choice,
         )
 
     def _alive(self) -> int:
