@@ -79,10 +79,10 @@ def _seen(root: Path) -> dict[str, tuple[str, int, str]]:
     return found
 
 
-def _merged(upper: Path, lower: Path) -> dict[str, tuple[str, int, str]]:
-    above, below = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (upper, lower))
+def _merged(*layers: Path) -> dict[str, tuple[str, int, str]]:
+    opened = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in layers]
     try:
-        tree = MergedTree(above, below)
+        tree = MergedTree(*opened)
         found = {}
         for entry in tree.walk("", limit=10_000, exclude=()):
             content = tree.read(entry.path, limit=1000) if entry.kind == "file" else b""
@@ -90,8 +90,8 @@ def _merged(upper: Path, lower: Path) -> dict[str, tuple[str, int, str]]:
             found[str(entry.path)] = (entry.kind, mode, entry.target or (content or b"").decode())
         return found
     finally:
-        os.close(above)
-        os.close(below)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 @settings(max_examples=120, deadline=None)
@@ -107,7 +107,7 @@ def test_the_layers_show_what_the_copy_held(before: list[Deed], rounds: list[lis
         for number, deeds in enumerate(rounds):
             home = stage / f"home-{number}"
             home.mkdir()
-            replica = Replica(upper=upper, lower=lower, home=home)
+            replica = Replica(upper=upper, lowers=(lower,), home=home)
             replica.make()
             assert _seen(replica.place) == _merged(upper, lower)
             _do(deeds, replica.place)
@@ -117,6 +117,30 @@ def test_the_layers_show_what_the_copy_held(before: list[Deed], rounds: list[lis
         assert _seen(lower) == untouched
 
 
+@settings(max_examples=120, deadline=None)
+@given(DEEDS, st.lists(DEEDS, min_size=2, max_size=4))
+def test_each_copy_may_get_a_layer_of_its_own(before: list[Deed], rounds: list[list[Deed]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        stage = Path(name)
+        layers = (stage / "lower",)
+        layers[0].mkdir()
+        _do(before, layers[0])
+        for number, deeds in enumerate(rounds):
+            upper, home = stage / f"upper-{number}", stage / f"home-{number}"
+            upper.mkdir()
+            home.mkdir()
+            below = [_merged(*layers[rank:]) for rank in range(len(layers))]
+            replica = Replica(upper=upper, lowers=layers, home=home)
+            replica.make()
+            assert _seen(replica.place) == below[0]
+            _do(deeds, replica.place)
+            wanted = _seen(replica.place)
+            replica.fold()
+            assert _merged(upper, *layers) == wanted
+            assert [_merged(*layers[rank:]) for rank in range(len(layers))] == below
+            layers = (upper, *layers)
+
+
 def test_what_is_hidden_is_neither_shown_nor_taken(tmp_path: Path) -> None:
     for name in ("lower/keys", "upper", "home"):
         (tmp_path / name).mkdir(parents=True)
@@ -124,7 +148,7 @@ def test_what_is_hidden_is_neither_shown_nor_taken(tmp_path: Path) -> None:
     (lower / ".env").write_text("TOKEN=1\n")
     (lower / "keys/one").write_text("secret\n")
     replica = Replica(
-        upper=tmp_path / "upper", lower=lower, home=tmp_path / "home", hidden=(".env", "keys")
+        upper=tmp_path / "upper", lowers=(lower,), home=tmp_path / "home", hidden=(".env", "keys")
     )
     replica.make()
     assert (replica.place / ".env").stat().st_size == 0
@@ -145,7 +169,9 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
         file.write(b"first")
         file.seek(1 << 40)
         file.write(b"last")
-    replica = Replica(upper=tmp_path / "upper", lower=tmp_path / "lower", home=tmp_path / "home")
+    replica = Replica(
+        upper=tmp_path / "upper", lowers=(tmp_path / "lower",), home=tmp_path / "home"
+    )
     replica.make()
     with open(replica.place / "sparse", "rb") as file:
         assert file.read(5) == b"first"

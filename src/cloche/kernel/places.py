@@ -98,11 +98,12 @@ def _replicated(
         return operation, None
     transaction = grounds.transaction
     of_project = operation.lowers[-1] == str(transaction.base)
-    # What several lowers are laid over is thrown away, so the first of them may be copied as an upper.
-    thrown_away = len(operation.lowers) > 1
+    # What is laid over several lowers, and is not the transaction's own, is thrown away: so the
+    # first of them may be copied as an upper.
+    thrown_away = len(operation.lowers) > 1 and operation.upper != str(transaction.upper)
     replica = Replica(
         upper=Path(operation.lowers[0] if thrown_away else operation.upper),
-        lower=Path(operation.lowers[-1]),
+        lowers=tuple(map(Path, operation.lowers[1:] if thrown_away else operation.lowers)),
         home=transaction.scratch(f"copy-{number}-{operation.target.strip('/').replace('/', '-')}"),
         hidden=grounds.hidden if of_project else (),
         identity=transaction.base_identity if of_project else None,
@@ -114,14 +115,14 @@ def _replicated(
 def _project(mount: Mount, transaction: Transaction, name: str) -> Overlay:
     if mount.access is Access.PRIVATE:
         return Overlay(
-            lowers=(str(transaction.base),),
+            lowers=tuple(map(str, transaction.lowers)),
             upper=str(transaction.upper),
             work=str(transaction.new_work()),
             target=mount.target,
             identity=transaction.base_identity,
         )
     # Reading: what is written goes to a layer that is thrown away.
-    layers = _layered(mount, (transaction.upper, transaction.base), transaction, name)
+    layers = _layered(mount, (transaction.upper, *transaction.lowers), transaction, name)
     return replace(layers, identity=transaction.base_identity)
 
 

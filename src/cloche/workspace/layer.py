@@ -1,4 +1,4 @@
-"""Writing to an upper layer as overlayfs would: over a lower one, which is never touched."""
+"""Writing to an upper layer as overlayfs would: over lower ones, which are never touched."""
 
 import contextlib
 import os
@@ -9,31 +9,33 @@ from cloche.workspace.diff import OPAQUE, is_opaque, is_whiteout
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import PathBlocked
 from cloche.workspace.jail import join, name_of, open_directory, opened, parent_of, status
+from cloche.workspace.merged import MergedTree
 
 
 class Layer:
-    """An upper directory over a lower one, by descriptors that it does not own."""
+    """An upper directory over lower ones, by descriptors that it does not own."""
 
     def __init__(
         self,
         upper: int,
-        lower: int,
+        lowers: tuple[int, ...],
         effects: Effects,
         owner: tuple[int, int] | None = None,
         *,
         usable: int = 0,
     ) -> None:
-        """With `owner`, what is made belongs to that user and group; only root may ask for it.
+        """`lowers` are given topmost first. With `owner`, what is made belongs to that user and group; only root may ask for it.
 
         `usable` is added to the modes of directories that are made like the lower's: who asks for
         it gives them their own in the end.
         """
-        self._upper, self._lower, self._effects, self._owner = upper, lower, effects, owner
+        self._upper, self._lowers, self._effects, self._owner = upper, lowers, effects, owner
+        self._below = MergedTree(*lowers)
         self._usable = usable
 
     def has_below(self, path: str) -> bool:
-        """Tell whether the lower layer has something at `path`, seen or hidden."""
-        return status(self._lower, path) is not None
+        """Tell whether a lower layer has something at `path`, seen or hidden."""
+        return any(status(lower, path) is not None for lower in self._lowers)
 
     @contextlib.contextmanager
     def place_for(self, path: str) -> Iterator[int]:
@@ -48,7 +50,7 @@ class Layer:
                 below = join(below, part)
                 found = status(at, part)
                 if found is None:
-                    base = None if hidden else status(self._lower, below)
+                    base = None if hidden else self._below.status(below)
                     self._make_like(at, part, base)
                 elif not stat.S_ISDIR(found.st_mode) and not is_whiteout(found):
                     raise PathBlocked(path, f"{below!r} is no directory")
@@ -65,7 +67,7 @@ class Layer:
             os.close(at)
 
     def shows_below(self, path: str) -> bool:
-        """Tell whether the lower layer's `path` would be seen if the upper had nothing there."""
+        """Tell whether the lower layers' `path` would be seen if the upper had nothing there."""
         above = ""
         for part in parent_of(path).split("/") if parent_of(path) else ():
             parent, above = above, join(above, part)
@@ -77,10 +79,10 @@ class Layer:
             with opened(self._upper, parent) as at:
                 if is_opaque(at, part):
                     return False
-        return self.has_below(path)
+        return self._below.status(path) is not None
 
     def white_out(self, path: str) -> None:
-        """Say that what the lower layer has at `path` is deleted; the upper must have nothing there."""
+        """Say that what a lower layer has at `path` is deleted; the upper must have nothing there."""
         with self.place_for(path) as at:
             self._effects.white_out(at, name_of(path))
 

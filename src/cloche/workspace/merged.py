@@ -1,4 +1,4 @@
-"""A transaction's tree as the sandboxes see it: the upper over the project, read through no link."""
+"""A transaction's tree as the sandboxes see it: its layers over the project, read through no link."""
 
 import os
 import stat
@@ -27,27 +27,27 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A path, and which of the two layers have something for it."""
+    """A path, and the layers that have something for it: of several, all have directories that merge."""
 
     path: str
-    upper: bool
-    base: bool
+    layers: tuple[int, ...]
+    """Topmost first; the first is what is seen."""
 
 
 class MergedTree:
-    """Reads by two directory descriptors, which it does not own."""
+    """Reads by directory descriptors, which it does not own: the topmost layer first, the project last."""
 
-    def __init__(self, upper: int, base: int) -> None:
-        self._upper, self._base = upper, base
+    def __init__(self, *roots: int) -> None:
+        self._roots = roots
+        self._base = len(roots) - 1
 
     def open_file(self, path: JailPath) -> int:
         """Open a regular file for reading. Raises FileNotFoundError when there is none."""
         place = self._find(path)
         if place is None:
             raise FileNotFoundError(2, "no such file", str(path))
-        root = self._upper if place.upper else self._base
         try:
-            descriptor = open_beneath(root, place.path, _NONBLOCKING)
+            descriptor = open_beneath(self._roots[place.layers[0]], place.path, _NONBLOCKING)
         except OSError as error:
             raise FileNotFoundError(2, "no regular file", str(path)) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -65,13 +65,23 @@ class MergedTree:
             content = file.read(limit + 1)
         return content if len(content) <= limit else None
 
+    def status(self, path: str) -> os.stat_result | None:
+        """Give the lstat of what is seen at `path`, None when there is nothing."""
+        place = self._top()
+        for part in path.split("/") if path else ():
+            below = self._child(place, part)
+            if below is None:
+                return None
+            place = below
+        return status_in(self._roots[place.layers[0]], place.path)
+
     def walk(self, under: str, *, limit: int, exclude: tuple[str, ...]) -> Iterator[Entry]:
         """Give what is at and below `under`; directories named in `exclude` are not entered.
 
         An excluded name without a slash is passed over wherever it is; one
         with a slash only at that path. Raises TreeTooLarge beyond `limit`.
         """
-        start = _Place("", upper=True, base=True)
+        start = self._top()
         if under:
             found = self._find(JailPath.parse(under))
             if found is None:
@@ -96,7 +106,7 @@ class MergedTree:
                     waiting.append(place)
 
     def _find(self, path: JailPath) -> _Place | None:
-        place = _Place("", upper=True, base=True)
+        place = self._top()
         for part in path.parts:
             below = self._child(place, part)
             if below is None:
@@ -104,29 +114,32 @@ class MergedTree:
             place = below
         return place
 
+    def _top(self) -> _Place:
+        return _Place("", tuple(range(len(self._roots))))
+
     def _child(self, parent: _Place, name: str) -> _Place | None:
         path = join(parent.path, name)
-        above = self._status(self._upper, path) if parent.upper else None
-        below = self._status(self._base, path) if parent.base else None
-        if above is not None and is_whiteout(above):
-            return None
-        if above is None:
-            return _Place(path, upper=False, base=True) if below is not None else None
-        merges = (
-            stat.S_ISDIR(above.st_mode)
-            and below is not None
-            and stat.S_ISDIR(below.st_mode)
-            and not self._is_opaque(path)
-        )
-        return _Place(path, upper=True, base=merges)
+        layers: list[int] = []
+        for layer in parent.layers:
+            found = status_in(self._roots[layer], path)
+            if found is None:
+                continue
+            if is_whiteout(found):
+                break
+            if not stat.S_ISDIR(found.st_mode):
+                # Below a directory it is hidden by it; on top it is all there is.
+                layers = layers or [layer]
+                break
+            layers.append(layer)
+            if layer != self._base and self._is_opaque(layer, path):
+                break
+        return _Place(path, tuple(layers)) if layers else None
 
     def _children(self, place: _Place) -> list[_Place]:
         names: set[str] = set()
-        for root, present in ((self._upper, place.upper), (self._base, place.base)):
-            if not present:
-                continue
+        for layer in place.layers:
             try:
-                directory = open_directory(root, place.path)
+                directory = open_directory(self._roots[layer], place.path)
             except OSError:
                 continue
             try:
@@ -137,8 +150,7 @@ class MergedTree:
         return [child for child in children if child is not None]
 
     def _entry(self, place: _Place) -> Entry:
-        root = self._upper if place.upper else self._base
-        descriptor = open_beneath(root, place.path, os.O_PATH)
+        descriptor = open_beneath(self._roots[place.layers[0]], place.path, os.O_PATH)
         try:
             found = os.fstat(descriptor)
             is_link = stat.S_ISLNK(found.st_mode)
@@ -154,8 +166,8 @@ class MergedTree:
             target=target,
         )
 
-    def _is_opaque(self, path: str) -> bool:
-        descriptor = open_beneath(self._upper, path, os.O_PATH)
+    def _is_opaque(self, layer: int, path: str) -> bool:
+        descriptor = open_beneath(self._roots[layer], path, os.O_PATH)
         try:
             return os.getxattr(by_descriptor(descriptor), OPAQUE) == b"y"
         except OSError:
@@ -163,13 +175,14 @@ class MergedTree:
         finally:
             os.close(descriptor)
 
-    @staticmethod
-    def _status(root: int, path: str) -> os.stat_result | None:
-        try:
-            descriptor = open_beneath(root, path, os.O_PATH)
-        except OSError:
-            return None
-        try:
-            return os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
+
+def status_in(root: int, path: str) -> os.stat_result | None:
+    """Give the lstat of `path` below `root`, None when it cannot be had for any reason."""
+    try:
+        descriptor = open_beneath(root, path, os.O_PATH)
+    except OSError:
+        return None
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)

@@ -54,7 +54,7 @@ class Replica:
         self,
         *,
         upper: Path,
-        lower: Path,
+        lowers: tuple[Path, ...],
         home: Path,
         hidden: tuple[str, ...] = (),
         identity: tuple[int, int] | None = None,
@@ -63,13 +63,13 @@ class Replica:
     ) -> None:
         """Say what is copied and where: `home` is an empty private directory.
 
-        `hidden` are paths that the copy shows empty and shut. `identity` is the
-        (device, inode) that `lower` must have. Without `keeps` what the program
-        writes is thrown away.
+        `lowers` are given topmost first. `hidden` are paths that the copy shows empty and shut.
+        `identity` is the (device, inode) that the last of `lowers` must have. Without `keeps`
+        what the program writes is thrown away.
         """
         self.place = home / "tree"
         """What the program is given."""
-        self._upper_path, self._lower_path, self._home = upper, lower, home
+        self._upper_path, self._lower_paths, self._home = upper, lowers, home
         self._hidden, self._identity, self._keeps = frozenset(hidden), identity, keeps
         self._effects = effects or Effects()
         self._known: dict[str, dict[str, _Known]] = {}
@@ -78,15 +78,17 @@ class Replica:
 
     def make(self) -> None:
         """Copy. Raises TreeTooLarge, and OSError as the disk gives it."""
-        with _open(self._upper_path) as upper, _open(self._lower_path) as lower:
-            found = os.fstat(lower)
+        with _open(self._upper_path) as upper, _open_all(self._lower_paths) as lowers:
+            found = os.fstat(lowers[-1])
             if self._identity is not None and (found.st_dev, found.st_ino) != self._identity:
-                raise FileNotFoundError(2, "another directory than it was", str(self._lower_path))
+                raise FileNotFoundError(
+                    2, "another directory than it was", str(self._lower_paths[-1])
+                )
             top = os.fstat(upper)
             with _open(self._home) as home:
                 self._effects.mkdir(home, self.place.name, _USABLE)
             with _open(self.place) as place:
-                self._copy_all(MergedTree(upper, lower), place)
+                self._copy_all(MergedTree(upper, *lowers), place)
                 self._effects.chmod(place, stat.S_IMODE(top.st_mode) | _USABLE)
                 if os.geteuid() == 0 != found.st_uid:
                     self._give(place, (found.st_uid, found.st_gid))
@@ -104,12 +106,12 @@ class Replica:
             return
         with (
             _open(self._upper_path) as upper,
-            _open(self._lower_path) as lower,
+            _open_all(self._lower_paths) as lowers,
             _open(self.place) as place,
         ):
-            of = os.fstat(lower)
+            of = os.fstat(lowers[-1])
             owner = (of.st_uid, of.st_gid) if os.geteuid() == 0 else None
-            layer = Layer(upper, lower, self._effects, owner, usable=_USABLE)
+            layer = Layer(upper, lowers, self._effects, owner, usable=_USABLE)
             # Parents first. Their modes are given back when nothing is put into them any more.
             modes = {"": stat.S_IMODE(os.fstat(upper).st_mode)}
             waiting: list[_Waiting] = [("", self._known.get("", {}))]
@@ -184,7 +186,7 @@ class Replica:
         while start < end:
             state = os.fstatvfs(target)
             if state.f_bavail < state.f_blocks // _RESERVE:
-                raise TreeTooLarge(str(self._lower_path), "a copy of it would fill the disk")
+                raise TreeTooLarge(str(self._lower_paths[-1]), "a copy of it would fill the disk")
             count = os.copy_file_range(source, target, min(end - start, _CHUNK), start, start)
             if not count:
                 return  # it was cut meanwhile
@@ -324,3 +326,9 @@ def _open(path: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _open_all(paths: tuple[Path, ...]) -> Iterator[tuple[int, ...]]:
+    with contextlib.ExitStack() as stack:
+        yield tuple(stack.enter_context(_open(path)) for path in paths)

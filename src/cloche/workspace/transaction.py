@@ -67,7 +67,7 @@ class Transaction:
             effects.mkdir(self._at, name, 0o700)
         self._insist_on_exchange()
         self._upper = open_directory(self._at, layout.UPPER)
-        self._layer = Layer(self._upper, places.project, effects, self._owner)
+        self._layer = Layer(self._upper, (places.project,), effects, self._owner)
         self._layer.give(self._at)
         self._layer.give(self._upper)
         with_scratch = open_directory(self._at, layout.SCRATCH)
@@ -96,6 +96,11 @@ class Transaction:
     def base(self) -> Path:
         """The project itself, which nothing here changes before the commit."""
         return self._places.project_path
+
+    @property
+    def lowers(self) -> tuple[Path, ...]:
+        """What lies below `upper` in an overlay of the project, the topmost first."""
+        return (self.base,)
 
     def read_base(self, path: str, *, limit: int) -> bytes | None:
         """Give a file as the user left it, whatever the transaction made of it; None as in `read`."""
