@@ -14,6 +14,7 @@ import stat
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ import pytest
 
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.transaction import Transaction
+from cloche.workspace.workspace import Workspace
 from cloche_launch import calls
 
 NOBODY = 65534
@@ -98,16 +100,19 @@ def as_nobody(work: Callable[[], _Result]) -> _Result:
     return in_child(less)
 
 
-def give_to_nobody(*places: Path) -> None:
-    """Let the ordinary user of `as_nobody` own these and reach them."""
-    if os.geteuid() != 0:
-        return
-    for place in places:
-        for parent in place.parents:
-            if not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
-        for found in (place, *place.rglob("*")):
-            os.chown(found, NOBODY, NOBODY, follow_symlinks=False)
+def commit(project: Path, *deeds: Deed) -> Seen:
+    """Build and commit, its state beside the project; give what the overlay showed before."""
+    with closing(Workspace.open(project, project.parent / "state")) as workspace:
+        transaction = workspace.begin()
+        shown = build(transaction, *deeds)
+        transaction.commit(RULES)
+    return shown
+
+
+def undo(project: Path, count: int = 1) -> None:
+    """Take the last commits of `commit` back."""
+    with closing(Workspace.open(project, project.parent / "state")) as workspace:
+        workspace.undo(count)
 
 
 def own_namespaces() -> None:
