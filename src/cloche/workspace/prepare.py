@@ -211,6 +211,7 @@ class Preparer:
             outgoing=Fingerprint.of(found.base),
         )
         self._found.operations.append(operation)
+        self._remember(found.path, found.base)
         self._add_change(Kind.DELETE, found, is_directory=stat.S_ISDIR(found.base.st_mode))
 
     def _install(self, found: Difference) -> None:
@@ -225,6 +226,8 @@ class Preparer:
             outgoing=None if found.base is None else Fingerprint.of(found.base),
         )
         self._found.operations.append(operation)
+        if found.base is not None:
+            self._remember(found.path, found.base)
         kind = Kind.ADD if found.base is None else Kind.REPLACE
         is_directory = stat.S_ISDIR(found.upper.st_mode)
         self._add_change(kind, found, is_directory=is_directory)
@@ -241,6 +244,11 @@ class Preparer:
         self._strip(found)
         if stat.S_ISDIR(found.upper.st_mode) and found.upper.st_mode & _OWNER_ALL != _OWNER_ALL:
             self._found.metadata.append(_metadata(found.path, found.upper, times=True))
+
+    def _remember(self, path: str, base: os.stat_result) -> None:
+        """Keep what an undo gives a directory back: leaving may cost it its mode, and on xfs its mtime."""
+        if stat.S_ISDIR(base.st_mode):
+            self._found.before.append(_metadata(path, base, times=True))
 
     def _look_below(self, found: Difference) -> None:
         """Judge what a deletion or replacement of a directory takes along."""
