@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from cloche.workspace.effects import Effects
+from cloche.workspace.jail import names_in
 
 WAITING = "wait-"
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -51,7 +52,7 @@ class WriterLine:
 
     def ahead(self) -> int:
         """Count those before us, all when we have not joined; forgets the dead."""
-        names = sorted(name for name in os.listdir(self._state) if name.startswith(WAITING))
+        names = sorted(name for name in names_in(self._state) if name.startswith(WAITING))
         return sum(self._lives(name) for name in names if not self._name or name < self._name)
 
     def leave(self) -> None:

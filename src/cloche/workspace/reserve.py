@@ -5,6 +5,7 @@ import os
 import secrets
 
 from cloche.workspace.effects import Effects
+from cloche.workspace.jail import names_in
 
 _NAME = "reserve-"
 _FILES = 6
@@ -14,7 +15,7 @@ _BYTES = 8192
 
 def keep_room(state: int, effects: Effects) -> None:
     """Make what is missing of the reserve. Raises OSError on a full disk: before the mark, with nothing changed."""
-    there = {name for name in os.listdir(state) if name.startswith(_NAME)}
+    there = {name for name in names_in(state) if name.startswith(_NAME)}
     for name in (f"{_NAME}{number}" for number in range(_FILES)):
         if name not in there:
             # By chance, so that no file system stores it in less.
