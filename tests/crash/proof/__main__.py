@@ -33,6 +33,9 @@ class Table:
         if tally is not None:
             self._points, self._torn = self._points + tally.points, self._torn + tally.torn
             self.failed = self.failed or tally.torn > 0
+            if not tally.after and Act.ROLLBACK.value not in test:
+                self.failed = True
+                print("        it never came to its end: nothing is proven")
             for finding in tally.findings[:3]:
                 print(f"        {finding}")
 
