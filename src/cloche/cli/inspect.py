@@ -19,7 +19,6 @@ from cloche.model.tier import Tier
 from cloche.policy.engine import describe, foresee
 from cloche.policy.explain import explain, remedy
 from cloche.policy.load import load_default, load_policy
-from cloche.workspace.diff import Change, Kind
 from cloche.workspace.screen import shown
 
 _Row = tuple[str, str, str, str]
@@ -133,18 +132,6 @@ async def scaffold(kernel: Kernel, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _changed(change: Change) -> str:
-    sign = {Kind.ADD: "+", Kind.REPLACE: "~", Kind.DELETE: "-"}[change.kind]
-    if change.is_directory:
-        return f"{sign} {shown(str(change.path))}/"
-    sizes = {
-        Kind.ADD: f"{change.size}",
-        Kind.REPLACE: f"{change.size_before} -> {change.size}",
-        Kind.DELETE: f"{change.size_before}",
-    }[change.kind]
-    return f"{sign} {shown(str(change.path))}  ({sizes} bytes)"
-
-
 async def transactions(project: Project, arguments: argparse.Namespace) -> int:
     """Show the last commit, take commits back, recover, or say where the state is."""
     if arguments.command == "where":
@@ -156,22 +143,12 @@ async def transactions(project: Project, arguments: argparse.Namespace) -> int:
         return 0
     if arguments.command == "diff":
         changes = await project.diff()
-        texts = await project.texts() if arguments.text else ()
         for change in changes.items:
             if arguments.json:
-                sizes = {"size_before": change.size_before, "size": change.size}
-                _say(
-                    {"type": "change", "kind": change.kind.value, "path": str(change.path), **sizes}
-                )
+                _say({"type": "change", "kind": change.kind.value, "path": str(change.path)})
             else:
-                print(_changed(change))
-        for file in texts:
-            if arguments.json:
-                _say({"type": "text", **dataclasses.asdict(file)})
-                continue
-            print(f"\n{shown(file.path)}{': ' if file.why_none else ''}{file.why_none}")
-            for line in file.lines:
-                print(f"  {shown(line)}")
+                sign = {"add": "+", "replace": "~", "delete": "-"}[change.kind.value]
+                print(f"{sign} {shown(str(change.path))}{'/' if change.is_directory else ''}")
         return 0
     if arguments.command == "undo":
         done = await project.undo(arguments.count)

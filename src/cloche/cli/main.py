@@ -99,9 +99,6 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
         processes=arguments.pids,
         timeout_seconds=arguments.timeout,
         wait_seconds=arguments.wait,
-        conflicts=arguments.conflicts,
-        only=tuple(arguments.only),
-        check_reads=arguments.check_reads,
         network=() if named == ["none"] else tuple(named),
         keep=arguments.keep,
         discard=arguments.discard,
@@ -123,9 +120,6 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
         processes=arguments.pids,
         timeout_seconds=arguments.timeout,
         wait_seconds=arguments.wait,
-        conflicts=arguments.conflicts,
-        only=tuple(arguments.only),
-        check_reads=arguments.check_reads,
         port=getattr(arguments, "port", 0),
     )
     run: Run = getattr(project, arguments.command)(options)

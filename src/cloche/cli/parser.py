@@ -7,8 +7,6 @@ from typing import Any
 
 import shtab
 
-from cloche.workspace.choice import Conflicts
-
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _VERBS = {
     "resolve": "lock, fetch and install the dependencies",
@@ -56,8 +54,6 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("directory", type=Path)
         if name == "undo":
             command.add_argument("--count", type=int, default=1, help="how many commits")
-        if name == "diff":
-            command.add_argument("--text", action="store_true", help="what changed inside of files")
     _add_looking(commands, common)
     _add_policy(commands, common)
     return parser
@@ -122,22 +118,6 @@ def _terms() -> argparse.ArgumentParser:
         type=float,
         metavar="SECONDS",
         help="for the project and a share of the machine that other runs hold; 0: fail at once, left out: no limit",
-    )
-    terms.add_argument(
-        "--conflicts",
-        type=Conflicts,
-        choices=tuple(Conflicts),
-        default=Conflicts.ABORT,
-        metavar="abort|theirs|ours",
-        help="where you edited what the run changed: commit nothing, keep yours, or take the run's and keep yours aside",
-    )
-    terms.add_argument(
-        "--only", action="append", default=[], metavar="GLOB", help="commit only what it matches"
-    )
-    terms.add_argument(
-        "--check-reads",
-        action="store_true",
-        help="commit nothing if you changed files that the run may have read",
     )
     terms.add_argument("--log", action="store_true", help="show all that the steps print")
     return terms

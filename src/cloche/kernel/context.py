@@ -11,7 +11,6 @@ from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Event, Ou
 from cloche.model.hosts import HostRule, NetworkMode
 from cloche.model.limits import Limits
 from cloche.model.trial import Trial
-from cloche.workspace.choice import Conflicts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +43,6 @@ class RunOptions:
     """Commit whatever the outcome."""
     discard: bool = False
     """Never commit."""
-    conflicts: Conflicts = Conflicts.ABORT
-    """Whose version stays where the user changed what the run changed."""
-    only: tuple[str, ...] = ()
-    """Globs, as in a policy: commit what they match, throw the rest away; empty: everything."""
-    check_reads: bool = False
-    """Refuse the commit also where the user changed what the run may have read."""
     port: int = 0
     """Host port of a preview; 0 lets the system choose."""
     wait_seconds: float | None = None

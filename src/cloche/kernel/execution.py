@@ -26,11 +26,8 @@ from cloche.model.event import (
     RunFinished,
     RunStarted,
 )
-from cloche.model.paths import JailPath
-from cloche.policy.globs import Glob
 from cloche.policy.schema import Policy
 from cloche.runtimes.provider import RuntimeProvider
-from cloche.workspace.choice import Choice
 from cloche.workspace.errors import ChangesRefused
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
@@ -176,7 +173,7 @@ async def _conclude(
         await in_thread(transaction.rollback)
         return None
     try:
-        done = await past_return(transaction.commit, screen_rules(session), choice_of(work.options))
+        done = await past_return(transaction.commit, screen_rules(session))
     except ChangesRefused as refusal:
         for reason in refusal.reasons:
             session.note(Denied(step="commit", rule="commit", tried=reason, remedy=refusal.remedy))
@@ -189,30 +186,8 @@ async def _conclude(
     )
     for path in done.late_edits:
         session.emit(Note(text=f"you edited {path} during the commit; your version is kept aside"))
-    for path in done.left_to_user:
-        session.emit(Note(text=f"you edited {path} during the run; your version stays"))
-    if done.left_out:
-        session.emit(Note(text=f"{done.left_out} other changes were not selected and are gone"))
     session.emit(event)
     return event
-
-
-def choice_of(options: RunOptions) -> Choice:
-    """Give what a person chose for the commit. A pattern that names a directory means all in it. Pure."""
-    globs = tuple(
-        Glob(text) for pattern in options.only for text in (pattern, f"{pattern.rstrip('/')}/**")
-    )
-
-    def selects(path: str) -> bool:
-        # `dist/**` takes the directory itself too, which is the only way to take a tree whole.
-        parts = tuple(path.split("/"))
-        return any(glob.matches(JailPath(parts)) or glob.text == f"{path}/**" for glob in globs)
-
-    return Choice(
-        conflicts=options.conflicts,
-        only=selects if options.only else None,
-        check_reads=options.check_reads,
-    )
 
 
 class _NoFiles:

@@ -18,7 +18,6 @@ from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import REGISTRIES, command_plan
 from cloche.runtimes.provider import Detection
 from cloche.workspace.diff import Changes
-from cloche.workspace.hunks import TextChange
 from cloche.workspace.layout import find_state
 from cloche.workspace.readers import opened_state, read_generation, reading
 from cloche.workspace.workspace import Committed, RecoveryReport, Workspace
@@ -76,10 +75,6 @@ class Project:
     async def diff(self) -> Changes:
         """Give the changes of a kept transaction, or else of the last commit."""
         return await self._with_workspace(lambda workspace: workspace.changes())
-
-    async def texts(self) -> tuple[TextChange, ...]:
-        """Give the last commit's changes in files as hunks of text, hostile and bounded."""
-        return await self._with_workspace(lambda workspace: workspace.texts())
 
     async def undo(self, count: int = 1) -> Committed:
         """Take the last commits back."""

@@ -125,7 +125,7 @@ def _look_at(operation: Operation, store: int, found: Replay) -> None:
     if displaced is None:
         return
     expected = operation.outgoing
-    if operation.disputed or expected is None or not expected.matches(displaced):
+    if expected is None or not expected.matches(displaced):
         found.late_edits.append((operation.path, operation.store))
 
 

@@ -44,8 +44,6 @@ class Change:
     """Bytes in regular files that the change brings in."""
     entries: int
     """How many entries it brings in, itself counted; 1 for a deletion."""
-    size_before: int = 0
-    """Bytes of the regular file that goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

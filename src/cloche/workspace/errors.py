@@ -73,10 +73,7 @@ class EditedMeanwhile(ClocheError):
 
     code = "edited-meanwhile"
     exit_status = 95
-    remedy = (
-        "Nothing was changed. Run again; --conflicts theirs keeps your versions, --conflicts ours "
-        "takes the run's and keeps yours aside."
-    )
+    remedy = "Nothing was changed; look at the difference and run again."
 
     def __init__(self, files: tuple[str, ...]) -> None:
         super().__init__("edited by you while the run was going on", files)

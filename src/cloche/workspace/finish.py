@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import stat
 
 from cloche.errors import ClocheError, SystemRefused
 from cloche.workspace import journal as journals
@@ -11,7 +10,7 @@ from cloche.workspace.apply import replay
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded
-from cloche.workspace.jail import name_of, names_in, open_directory, opened, status
+from cloche.workspace.jail import name_of, names_in, open_directory, opened
 from cloche.workspace.journal import Journal, Kind
 from cloche.workspace.readers import begin_generation, end_generation, kept_from_reading
 from cloche.workspace.reserve import give_room
@@ -102,7 +101,6 @@ def settle(directory: str, number: int, places: layout.Places, effects: Effects)
     effects.fsync(places.state)
     numbers = sorted(undo_numbers(places.state))
     for old in numbers[:-_KEPT_UNDO]:
-        _shelve_directories(old, places, effects)
         discard(places.state, layout.undo_name(old), effects)
 
 
@@ -122,27 +120,6 @@ def is_undone(state: int, number: int) -> bool:
     """Tell whether the commit was taken back."""
     with opened(state, layout.undo_name(number)) as directory:
         return layout.RECORD_DONE in os.listdir(directory)
-
-
-def _shelve_directories(number: int, places: layout.Places, effects: Effects) -> None:
-    """Take the user's directories that lost a conflict out of a record that is to be forgotten."""
-    record = read_record(places.state, number)
-    if record is None or is_undone(places.state, number):
-        return
-    name = f"{_LATE}{record.transaction}"
-    for place, operation in enumerate(record.operations):
-        with opened(places.state, layout.undo_name(number)) as directory:
-            found = status(directory, operation.store) if operation.disputed else None
-            if found is None or not stat.S_ISDIR(found.st_mode):
-                continue  # a file has its second name already
-            with contextlib.suppress(FileExistsError):
-                effects.mkdir(places.state, name, 0o700)
-            with (
-                opened(places.state, name) as shelf,
-                opened(directory, operation.store.rpartition("/")[0]) as source,
-            ):
-                slot = f"directory-{place}-{name_of(operation.path)}"[-200:]
-                effects.rename(source, name_of(operation.store), shelf, slot)
 
 
 def _keep_late_edits(

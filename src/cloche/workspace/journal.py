@@ -77,8 +77,6 @@ class Operation:
     """What enters the project; None for REMOVE."""
     outgoing: Fingerprint | None = None
     """What leaves the project; None for ADD."""
-    disputed: bool = False
-    """The user changed it during the run: the version that leaves is kept for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +205,6 @@ def _operation(data: dict[str, Any]) -> Operation:  # Any: JSON
         store=data["store"],
         incoming=_fingerprint(data["incoming"]),
         outgoing=_fingerprint(data["outgoing"]),
-        disputed=data.get("disputed", False),
     )
 
 

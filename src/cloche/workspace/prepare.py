@@ -2,12 +2,10 @@
 
 import os
 import stat
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cloche.model.paths import JailPath
 from cloche.workspace import layout
-from cloche.workspace.choice import Choice, Conflicts, Disputed, ancestors
 from cloche.workspace.conflict import conflicts, is_edited
 from cloche.workspace.diff import (
     OVERLAY_MARK,
@@ -27,7 +25,6 @@ from cloche.workspace.screen import ScreenRules, delete_reasons, entry_reasons, 
 from cloche.workspace.siblings import Siblings
 
 _OWNER_ALL = 0o700
-_MOST_READ = 4_000_000  # entries of a project that are looked at for what the user changed
 
 
 @dataclass(slots=True)
@@ -40,8 +37,6 @@ class Preparation:
     conflicts: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
-    left_to_user: tuple[str, ...] = ()
-    left_out: int = 0
     bytes_in: int = 0
     entries: int = 0
 
@@ -68,14 +63,11 @@ class Preparer:
         owned: tuple[str, ...],
         effects: Effects,
         touch: bool,
-        choice: Choice = Choice(),  # noqa: B008 - a frozen value
     ) -> None:
         self._upper, self._base, self._rules = upper, base, rules
         self._stamp, self._owned = stamp, frozenset(owned)
         self._effects, self._touch = effects, touch
         self._owner = os.fstat(base).st_uid
-        self._choice = choice
-        self._unselected: set[str] = set()
         self._found = Preparation()
 
     def prepare(self) -> Preparation:
@@ -84,8 +76,6 @@ class Preparer:
         walk = walk_upper(self._upper, self._base, limit=limit, opener=self._make_readable)
         found, siblings = self._found, Siblings(self._base, self._rules)
         for difference in walk:
-            if not self._is_selected(difference):
-                continue
             found.reasons += siblings.take(difference)
             self._take(difference)
         found.reasons += siblings.end()
@@ -93,7 +83,8 @@ class Preparer:
             found.reasons.append(
                 f"it brings in {found.bytes_in} bytes, at most {self._rules.max_bytes} allowed"
             )
-        self._settle_conflicts()
+        if found.conflicts:
+            raise EditedMeanwhile(tuple(shown(path) for path in found.conflicts))
         if found.reasons:
             raise ChangesRefused(tuple(found.reasons))
         if not found.operations and not self._changes_modes():
@@ -102,56 +93,6 @@ class Preparer:
         found.metadata.sort(key=lambda item: -item.path.count("/") - (item.path != ""))
         found.changes.sort(key=lambda change: change.path)
         return found
-
-    def _is_selected(self, found: Difference) -> bool:
-        """Tell whether a difference is of the part that is wanted; a tree is, or is not, as a whole."""
-        only = self._choice.only
-        if only is None or found.role is Role.MERGED:
-            return True
-        if found.role is Role.INSIDE:
-            return not _is_within(found.path, self._unselected)
-        if only(found.path):
-            return True
-        if found.role is Role.TREE:
-            self._unselected.add(found.path)
-        self._found.left_out += 1
-        return False
-
-    def _settle_conflicts(self) -> None:
-        """Raise, or give way, or mark what has to be kept for the user: as was chosen."""
-        found, read = self._found, self._read_meanwhile()
-        if read or (found.conflicts and self._choice.conflicts is Conflicts.ABORT):
-            raise EditedMeanwhile((*(shown(path) for path in found.conflicts), *read))
-        if not found.conflicts:
-            return
-        disputed = Disputed(found.conflicts)
-        concerned = {each for each in found.operations if disputed.concerns(each.path)}
-        if self._choice.conflicts is Conflicts.OURS:
-            found.operations = [
-                replace(each, disputed=each in concerned) for each in found.operations
-            ]
-            return
-        gone = {each.path for each in concerned} | disputed.paths
-        found.left_to_user = tuple(sorted(gone))
-        found.operations = [each for each in found.operations if each not in concerned]
-        found.changes = [change for change in found.changes if str(change.path) not in gone]
-        found.metadata = [item for item in found.metadata if not _is_within(item.path, gone)]
-        found.before = [item for item in found.before if not _is_within(item.path, gone)]
-
-    def _read_meanwhile(self) -> tuple[str, ...]:
-        """Give what the user changed that the run may have read; a directory only says that of its names."""
-        if not self._choice.check_reads:
-            return ()
-        passed = (*self._owned, ".git")
-        return tuple(
-            f"{shown(path)} (the run may have read it)"
-            for path, status in walk_base(self._base, "", limit=_MOST_READ)
-            if path
-            and not stat.S_ISDIR(status.st_mode)
-            and is_edited(status, self._stamp)
-            and not _is_within(path, passed)
-            and path not in self._found.conflicts
-        )
 
     def _changes_modes(self) -> bool:
         return any(
@@ -191,12 +132,7 @@ class Preparer:
     def _merge(self, found: Difference) -> None:
         assert found.base is not None
         quiet = not is_edited(found.base, self._stamp)
-        after = _metadata(found.path, found.upper, times=quiet)
-        only = self._choice.only
-        if only is not None and not only(found.path):
-            # Only what is selected below it changes here.
-            after = replace(after, mode=stat.S_IMODE(found.base.st_mode))
-        self._found.metadata.append(after)
+        self._found.metadata.append(_metadata(found.path, found.upper, times=quiet))
         self._found.before.append(_metadata(found.path, found.base, times=True))
         self._strip(found)
 
@@ -265,7 +201,7 @@ class Preparer:
                 self._found.reasons += delete_reasons(path, self._rules)
 
     def _add_change(self, kind: Kind, found: Difference, *, is_directory: bool) -> None:
-        size = _size(found.upper)
+        size = found.upper.st_size if stat.S_ISREG(found.upper.st_mode) else 0
         self._found.changes.append(
             Change(
                 kind=kind,
@@ -273,7 +209,6 @@ class Preparer:
                 is_directory=is_directory,
                 size=size,
                 entries=1,
-                size_before=_size(found.base),
             )
         )
 
@@ -303,14 +238,6 @@ class Preparer:
             self._effects.unlink(directory, name_of(path))
         finally:
             os.close(directory)
-
-
-def _is_within(path: str, trees: Collection[str]) -> bool:
-    return any(above in trees for above in ancestors(path))
-
-
-def _size(found: os.stat_result | None) -> int:
-    return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else 0
 
 
 def _is_written(found: Difference) -> bool:

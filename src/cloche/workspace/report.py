@@ -13,10 +13,6 @@ class Committed:
     deleted: int = 0
     late_edits: tuple[str, ...] = ()
     """Paths the user changed while the commit was applied, with where that version is kept."""
-    left_to_user: tuple[str, ...] = ()
-    """Paths whose change was given up for the user's own."""
-    left_out: int = 0
-    """Changes that were not selected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,12 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import insist_on_moving
-from cloche.workspace.choice import Choice
 from cloche.workspace.diff import OPAQUE, Changes, has_more_than
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
@@ -182,7 +180,7 @@ class Transaction:
         preparation = self._preparer(_LOOKING, touch=False).prepare()
         return Changes(items=tuple(preparation.changes))
 
-    def commit(self, rules: ScreenRules, choice: Choice = Choice()) -> Committed:  # noqa: B008
+    def commit(self, rules: ScreenRules) -> Committed:
         """Make the layer the project, atomically.
 
         Raises EditedMeanwhile or ChangesRefused, PathBlocked, and SystemRefused
@@ -191,18 +189,14 @@ class Transaction:
         """
         self._alive()
         try:
-            return self._commit(rules, choice)
+            return self._commit(rules)
         except OSError as error:
             raise refusal(self._places, "committing", error) from error
 
-    def _commit(self, rules: ScreenRules, choice: Choice) -> Committed:
+    def _commit(self, rules: ScreenRules) -> Committed:
         with self._written_beside():
-            preparation = self._preparer(rules, touch=True, choice=choice).prepare()
-        done = Committed(
-            transaction=self.id,
-            left_to_user=preparation.left_to_user,
-            left_out=preparation.left_out,
-        )
+            preparation = self._preparer(rules, touch=True).prepare()
+        done = Committed(transaction=self.id)
         if not preparation.operations and not preparation.metadata:
             self.rollback()
             return done
@@ -224,8 +218,8 @@ class Transaction:
         journals.write_mark(self._effects, self._places.state, journal)
         self._close()
         late = finish(journal, self._places, self._effects)
-        return replace(
-            done,
+        return Committed(
+            transaction=self.id,
             added=journal.tally.added,
             replaced=journal.tally.replaced,
             deleted=journal.tally.deleted,
@@ -254,13 +248,7 @@ class Transaction:
         finally:
             wait()
 
-    def _preparer(
-        self,
-        rules: ScreenRules,
-        *,
-        touch: bool,
-        choice: Choice = Choice(),  # noqa: B008
-    ) -> Preparer:
+    def _preparer(self, rules: ScreenRules, *, touch: bool) -> Preparer:
         return Preparer(
             self._upper,
             self._places.project,
@@ -269,7 +257,6 @@ class Transaction:
             owned=self._owned,
             effects=self._effects,
             touch=touch,
-            choice=choice,
         )
 
     def _alive(self) -> int:

@@ -1,7 +1,6 @@
 """A project with its transactions: one writer at a time, every commit atomic, the last ones kept."""
 
 import contextlib
-import stat
 from pathlib import Path
 
 from cloche.model.paths import JailPath
@@ -12,9 +11,7 @@ from cloche.workspace.discard import sweep
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded, UndoRefused, WorkspaceBusy
 from cloche.workspace.finish import is_undone, read_record, refusal, undo_numbers
-from cloche.workspace.hunks import TextChange, text_changes
-from cloche.workspace.jail import opened
-from cloche.workspace.journal import Action, Fingerprint, Journal
+from cloche.workspace.journal import Action, Journal
 from cloche.workspace.line import WriterLine, WriterTurn
 from cloche.workspace.lock import WriterLock, find_holder
 from cloche.workspace.recover import clear, recover
@@ -25,10 +22,6 @@ from cloche.workspace.undo import undo_last
 __all__ = ["Committed", "PastCommit", "RecoveryReport", "Workspace"]
 
 _KINDS = {Action.ADD: Kind.ADD, Action.SWAP: Kind.REPLACE, Action.REMOVE: Kind.DELETE}
-
-
-def _size(entry: Fingerprint | None) -> int:
-    return entry.size if entry is not None and stat.S_ISREG(entry.mode) else 0
 
 
 class Workspace:
@@ -112,21 +105,12 @@ class Workspace:
                 path=JailPath(tuple(operation.path.split("/"))),
                 is_directory=operation.incoming is not None
                 and operation.incoming.mode & 0o170000 == 0o040000,
-                size=_size(operation.incoming),
+                size=operation.incoming.size if operation.incoming else 0,
                 entries=1,
-                size_before=_size(operation.outgoing),
             )
             for operation in standing[-1].operations
         )
         return Changes(items=tuple(sorted(items, key=lambda change: change.path)))
-
-    def texts(self) -> tuple[TextChange, ...]:
-        """Give what the last commit that stands changed in files, as text; cut where it is long."""
-        standing = self._standing()
-        if not standing:
-            return ()
-        with opened(self._places.state, layout.undo_name(standing[-1].number)) as record:
-            return tuple(text_changes(standing[-1], self._places.project, record))
 
     def history(self) -> tuple[PastCommit, ...]:
         """Give the commits that can be taken back, oldest first."""
