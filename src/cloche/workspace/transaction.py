@@ -4,16 +4,21 @@ import contextlib
 import os
 import secrets
 import stat
+from dataclasses import replace
 from pathlib import Path
 
+from cloche.model.conflicts import Conflicts
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
+from cloche.workspace.choice import Choice
+from cloche.workspace.compare import Comparer, Comparison
 from cloche.workspace.diff import OPAQUE, Changes
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import TransactionEnded
 from cloche.workspace.finish import finish, touch_after, undo_numbers
+from cloche.workspace.held import Held, keep, open_all, put_back, shut_directories
 from cloche.workspace.jail import (
     name_of,
     open_beneath,
@@ -30,6 +35,7 @@ from cloche.workspace.report import Committed
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.usage import measure_private
 
+_EVERYTHING = Choice()
 _MANY = 1 << 62
 _LOOKING = ScreenRules(
     max_bytes=_MANY,
@@ -43,13 +49,26 @@ _LOOKING = ScreenRules(
 class Transaction:
     """Open from its making by a Workspace to `commit` or `rollback`; for one thread at a time."""
 
-    def __init__(self, places: layout.Places, effects: Effects, owned: tuple[str, ...]) -> None:
-        self.id = secrets.token_hex(6)
+    def __init__(
+        self,
+        places: layout.Places,
+        effects: Effects,
+        owned: tuple[str, ...],
+        *,
+        held: Held | None = None,
+    ) -> None:
+        """Begin, or take up what is held."""
+        self.id = held.transaction if held else secrets.token_hex(6)
         self._places, self._effects, self._owned = places, effects, owned
-        self._directory = f"{layout.TRANSACTION}{self.id}"
+        self._is_held = held is not None
+        self._directory = f"{layout.HELD if held else layout.TRANSACTION}{self.id}"
         self._made = 0
+        self._opened: dict[str, int] = {}
         found = os.fstat(places.project)
         self._owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+        if held is not None:
+            self._take_up(held)
+            return
         effects.mkdir(places.state, self._directory, 0o700)
         self._at = open_directory(places.state, self._directory)
         for name in (layout.UPPER, layout.SCRATCH, layout.TRASH):
@@ -65,6 +84,14 @@ class Transaction:
         effects.utime(self._upper, found.st_atime_ns, found.st_mtime_ns)
         self._stamp = touch_after(self._at, layout.STAMP, effects)
         self._tree = MergedTree(self._upper, places.project)
+
+    def _take_up(self, held: Held) -> None:
+        self._at = open_directory(self._places.state, self._directory)
+        self._upper = open_directory(self._at, layout.UPPER)
+        put_back(held, self._upper, self._at, self._effects)
+        self._layer = Layer(self._upper, self._places.project, self._effects, self._owner)
+        self._stamp = held.began
+        self._tree = MergedTree(self._upper, self._places.project)
 
     @property
     def upper(self) -> Path:
@@ -153,21 +180,62 @@ class Transaction:
 
     def diff(self) -> Changes:
         """Give what a commit would change, unscreened."""
-        preparation = self._preparer(_LOOKING, touch=False).prepare()
+        preparation = self._preparer(_LOOKING, Choice()).prepare()
         return Changes(items=tuple(preparation.changes))
 
-    def commit(self, rules: ScreenRules) -> Committed:
+    def compare(self, *, text: bool) -> Comparison:
+        """Show what a commit would change, unscreened, whoever would win a conflict."""
+        choice = Choice(conflicts=Conflicts.OURS)
+        preparation = self._preparer(_LOOKING, choice).prepare()
+        comparer = Comparer(before=self._places.project, after=self._upper, text=text)
+        pairs = (
+            (change.path, str(change.path), str(change.path)) for change in preparation.changes
+        )
+        return comparer.compare(pairs, transaction=self.id, is_held=self._is_held)
+
+    def hold(self, verb: str, *, hidden: frozenset[str], when: float) -> Held | None:
+        """Make what was done durable, to be committed or discarded later; None when nothing was.
+
+        An older one is thrown away. The transaction is over here.
+        """
+        self._alive()
+        if not os.listdir(self._upper):
+            self.rollback()
+            return None
+        open_all(self._upper, self._opened, self._effects)
+        held = Held(
+            transaction=self.id,
+            began=self._stamp,
+            owned=self._owned,
+            verb=verb,
+            when=when,
+            hidden=tuple(sorted(hidden)),
+            shut=shut_directories(self._opened),
+        )
+        told = keep(held, self._directory, self._places.state, self._effects)
+        self._close()
+        return told
+
+    def commit(self, rules: ScreenRules, choice: Choice = _EVERYTHING) -> Committed:
         """Make the layer the project, atomically.
 
-        Raises EditedMeanwhile or ChangesRefused, and PathBlocked, with nothing
+        Raises SelectionRefused, EditedMeanwhile or ChangesRefused, and PathBlocked, with nothing
         changed; RecoveryNeeded when the disk failed after the mark.
         """
         self._alive()
-        preparation = self._preparer(rules, touch=True).prepare()
-        done = Committed(transaction=self.id)
+        preparation = self._preparer(rules, choice).prepare()
+        done = Committed(
+            transaction=self.id,
+            left_out=preparation.left_out,
+            dropped=tuple(preparation.dropped),
+            overruled=tuple(preparation.overruled),
+        )
         if not preparation.operations and not preparation.metadata:
             self.rollback()
             return done
+        if self._is_held:
+            preparation.alterations.write_down(self._upper, self._at, self._effects)
+        preparation.alterations.carry_out(self._upper, self._at, self._effects)
         journal = Journal(
             kind=Kind.COMMIT,
             transaction=self.id,
@@ -184,8 +252,8 @@ class Transaction:
         journals.write_mark(self._effects, self._places.state, journal)
         self._close()
         late = finish(journal, self._places, self._effects)
-        return Committed(
-            transaction=self.id,
+        return replace(
+            done,
             added=journal.tally.added,
             replaced=journal.tally.replaced,
             deleted=journal.tally.deleted,
@@ -199,7 +267,12 @@ class Transaction:
         self._close()
         discard(self._places.state, self._directory, self._effects)
 
-    def _preparer(self, rules: ScreenRules, *, touch: bool) -> Preparer:
+    def leave(self) -> None:
+        """Let go of a held transaction as it is; harmless after the end."""
+        if self._at >= 0:
+            self._close()
+
+    def _preparer(self, rules: ScreenRules, choice: Choice) -> Preparer:
         return Preparer(
             self._upper,
             self._places.project,
@@ -207,7 +280,8 @@ class Transaction:
             stamp=self._stamp,
             owned=self._owned,
             effects=self._effects,
-            touch=touch,
+            opened=self._opened,
+            choice=choice,
         )
 
     def _alive(self) -> int:
