@@ -15,7 +15,7 @@ from typing import Any
 from cloche.workspace import layout
 from cloche.workspace.effects import Effects
 from cloche.workspace.jail import by_descriptor, name_of, open_beneath, opened, parent_of, status
-from cloche.workspace.journal import read_sealed, seal
+from cloche.workspace.journal import read_sealed, write_sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +53,7 @@ class Alterations:
             marks=tuple(_mark_of(upper, path, name) for path, name in self.marks),
             pruned=tuple(self.pruned),
         )
-        with contextlib.suppress(FileNotFoundError):
-            effects.unlink(directory, layout.ALTERED)
-        descriptor = effects.create(directory, layout.ALTERED, seal(written))
-        try:
-            effects.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        effects.fsync(directory)
+        write_sealed(effects, directory, layout.ALTERED, written)
 
     def carry_out(self, upper: int, directory: int, effects: Effects) -> None:
         """Change the upper."""

@@ -180,6 +180,20 @@ def write_mark(effects: Effects, state: int, journal: Journal) -> None:
     effects.fsync(state)
 
 
+def write_sealed(effects: Effects, at: int, name: str, value: object) -> None:
+    """Make a sealed file durable, whole or not at all, in place of one that is there."""
+    fresh = f"{name}.new"
+    if _exists(at, fresh):
+        effects.unlink(at, fresh)
+    descriptor = effects.create(at, fresh, seal(value))
+    try:
+        effects.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    effects.rename(at, fresh, at, name)
+    effects.fsync(at)
+
+
 def is_marked(state: int) -> bool:
     """Tell whether a journal waits for completion."""
     return _exists(state, layout.JOURNAL)

@@ -14,7 +14,7 @@ from typing import Any
 from cloche.workspace import layout
 from cloche.workspace.effects import Effects
 from cloche.workspace.jail import name_of, open_beneath, opened, parent_of, status
-from cloche.workspace.journal import Journal, Kind, read_sealed, seal
+from cloche.workspace.journal import Journal, Kind, read_sealed, write_sealed
 
 _OWNER_ALL = 0o700
 _LONGEST_NAME = 200  # bytes, of the 255 that a name may have
@@ -72,7 +72,7 @@ def keep_aside(
                     record = layout.undo_name(journal.number)
                     effects.symlink(shelf, slot, f"../{record}/{store}")
     if directories:
-        _write(_Shelved(shelf=name, kept=tuple(directories)), directory, effects)
+        write_sealed(effects, directory, layout.KEPT, _Shelved(shelf=name, kept=tuple(directories)))
     return tuple(told)
 
 
@@ -127,16 +127,6 @@ def _move(source: int, name: str, shelf: int, slot: str, effects: Effects) -> No
 def _slot(number: int, path: str) -> str:
     name = os.fsencode(name_of(path))[:_LONGEST_NAME]
     return f"{number}-{os.fsdecode(name)}"
-
-
-def _write(shelved: _Shelved, directory: int, effects: Effects) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        effects.unlink(directory, layout.KEPT)
-    descriptor = effects.create(directory, layout.KEPT, seal(shelved))
-    try:
-        effects.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(data: dict[str, Any]) -> _Shelved:  # Any: JSON
