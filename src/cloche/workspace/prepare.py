@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cloche.model.conflicts import Conflicts
 from cloche.model.paths import JailPath
@@ -29,6 +29,10 @@ from cloche.workspace.screen import ScreenRules, delete_reasons, entry_reasons, 
 from cloche.workspace.selection import Selection, select
 
 _OWNER_ALL = 0o700
+_BEYOND_THE_TUPLE = (
+    *(f"st_{time}time{unit}" for time in "amc" for unit in ("", "_ns")),
+    *("st_blksize", "st_blocks", "st_rdev"),
+)
 _MOST_READ = 4_000_000
 """Entries of a project that a check of reads looks at."""
 
@@ -121,7 +125,10 @@ class Preparer:
 
     def _walk(self) -> Iterator[Difference]:
         limit = self._rules.max_entries
-        return walk_upper(self._upper, self._base, limit=limit, opener=self._make_readable)
+        for found in walk_upper(self._upper, self._base, limit=limit, opener=self._make_readable):
+            # An earlier walk may have opened it: its true mode is what was seen then.
+            mode = self._opened.get(found.path)
+            yield found if mode is None else replace(found, upper=_with_mode(found.upper, mode))
 
     def _check_reads(self) -> None:
         if not self._choice.check_reads:
@@ -347,6 +354,11 @@ class Preparer:
             return False
         is_taken = self._selection is None or self._selection.takes(found.path)
         return is_taken and self._has_new_mode(found)
+
+
+def _with_mode(found: os.stat_result, mode: int) -> os.stat_result:
+    named = {name: getattr(found, name) for name in _BEYOND_THE_TUPLE}
+    return os.stat_result((stat.S_IFMT(found.st_mode) | mode, *found[1:10]), named)
 
 
 def _metadata(
