@@ -22,7 +22,7 @@ _FEW = 50
 """Entries of a new or removed directory from which on they are counted and not listed."""
 _MOST_WALKED = 4_000_000
 _MOST_READ = 256 << 20
-"""Bytes read to find out whether files of one size differ; then their times decide."""
+"""Bytes read in all; then times decide whether files of one size differ, and no more lines are shown."""
 _CHUNK = 1 << 20
 
 
@@ -147,7 +147,13 @@ class Comparer:
 
     def _content(self, root: int, path: str, found: os.stat_result | None) -> bytes | None:
         """Give what a text is compared by, None when it is too long for that or cannot be read."""
-        return b"" if found is None else read_below(root, path, Hunks.LONGEST)
+        if found is None:
+            return b""
+        if self._read > _MOST_READ:
+            return None
+        content = read_below(root, path, Hunks.LONGEST)
+        self._read += len(content or b"")
+        return content
 
     def _is_same(
         self, before: str, after: str, old: os.stat_result | None, new: os.stat_result | None

@@ -33,7 +33,9 @@ def compare_text(before: bytes | None, after: bytes | None, *, used: int) -> Hun
     if used >= _MOST_IN_ALL:
         return Hunks(note=f"not shown: {_MOST_IN_ALL} lines were shown already")
     if before is None or after is None:
-        return Hunks(note=f"not shown: longer than {Hunks.LONGEST} bytes, or not readable")
+        return Hunks(
+            note=f"not shown: longer than {Hunks.LONGEST} bytes, not readable, or too much was read already"
+        )
     old, new = _lines(before), _lines(after)
     if old is None or new is None:
         return Hunks(note="binary")
