@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from cloche.kernel.context import ExecutionContext, KernelSettings, RunOptions, RunResult
     from cloche.kernel.project import Project
     from cloche.kernel.run import Run
+    from cloche.model.conflicts import Conflicts
     from cloche.model.hosts import NetworkMode
 
 __all__ = [
     "Capability",
     "ClocheError",
+    "Conflicts",
     "Constraints",
     "ExecutionContext",
     "Kernel",
@@ -39,6 +41,7 @@ __all__ = [
 _HOMES = {
     "Capability": "cloche.capability.capability",
     "ClocheError": "cloche.errors",
+    "Conflicts": "cloche.model.conflicts",
     "Constraints": "cloche.capability.constraint",
     "ExecutionContext": "cloche.kernel.context",
     "Kernel": "cloche.assembly",

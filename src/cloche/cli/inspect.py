@@ -1,4 +1,4 @@
-"""The commands that look, or act at once: doctor, jobs, scaffold, diff, undo, recover, policy."""
+"""The commands that look, or act at once: doctor, jobs, scaffold, undo, recover, policy."""
 
 import argparse
 import dataclasses
@@ -133,22 +133,13 @@ async def scaffold(kernel: Kernel, arguments: argparse.Namespace) -> int:
 
 
 async def transactions(project: Project, arguments: argparse.Namespace) -> int:
-    """Show the last commit, take commits back, recover, or say where the state is."""
+    """Take commits back, recover, or say where the state is."""
     if arguments.command == "where":
         state = str(project.state)
         if arguments.json:
             _say({"type": "where", "state": state, "generation": project.generation()})
         else:
             print(safe(state))
-        return 0
-    if arguments.command == "diff":
-        changes = await project.diff()
-        for change in changes.items:
-            if arguments.json:
-                _say({"type": "change", "kind": change.kind.value, "path": str(change.path)})
-            else:
-                sign = {"add": "+", "replace": "~", "delete": "-"}[change.kind.value]
-                print(f"{sign} {shown(str(change.path))}{'/' if change.is_directory else ''}")
         return 0
     if arguments.command == "undo":
         done = await project.undo(arguments.count)
@@ -160,6 +151,7 @@ async def transactions(project: Project, arguments: argparse.Namespace) -> int:
         "an interrupted commit was completed" if report.completed else "no commit was interrupted"
     )
     text += f"; {report.discarded} unfinished transactions discarded"
+    text += "; one run is held" if report.held else ""
     _tell("recovered", report, text, as_json=arguments.json)
     return 0
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from cloche.assembly import Kernel
 from cloche.cli import inspect
+from cloche.cli.changes import changes
 from cloche.cli.parser import make_parser
 from cloche.cli.redteam import redteam
 from cloche.cli.show import Shower, make_shower
@@ -18,6 +19,7 @@ from cloche.errors import ClocheError, SystemRefused
 from cloche.kernel.context import KernelSettings, RunOptions, RunResult
 from cloche.kernel.project import Project
 from cloche.kernel.run import Run
+from cloche.model.conflicts import Conflicts
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -75,9 +77,12 @@ async def _dispatch(arguments: argparse.Namespace) -> int:
                 return await inspect.jobs(kernel, as_json=arguments.json)
             case "scaffold":
                 return await inspect.scaffold(kernel, arguments)
-            case "diff" | "undo" | "recover" | "where":
+            case "undo" | "recover" | "where":
                 project = await kernel.project(arguments.directory, any_directory=True)
                 return await inspect.transactions(project, arguments)
+            case "diff" | "commit" | "discard":
+                project = await kernel.project(arguments.directory, any_directory=True)
+                return await changes(project, arguments)
             case "redteam":
                 return await redteam(kernel, arguments)
             case "run":
@@ -102,6 +107,9 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
         network=() if named == ["none"] else tuple(named),
         keep=arguments.keep,
         discard=arguments.discard,
+        hold=arguments.hold,
+        conflicts=Conflicts(arguments.conflicts),
+        check_reads=arguments.check_reads,
         stdin=None if sys.stdin is None or sys.stdin.isatty() else _read_stdin,
     )
     project = await kernel.project(arguments.project, any_directory=True)
@@ -121,6 +129,9 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
         timeout_seconds=arguments.timeout,
         wait_seconds=arguments.wait,
         port=getattr(arguments, "port", 0),
+        hold=arguments.hold,
+        conflicts=Conflicts(arguments.conflicts),
+        check_reads=arguments.check_reads,
     )
     run: Run = getattr(project, arguments.command)(options)
     result = await _follow(run, make_shower(as_json=arguments.json, log=arguments.log))

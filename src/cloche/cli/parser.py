@@ -7,6 +7,8 @@ from typing import Any
 
 import shtab
 
+from cloche.model.conflicts import Conflicts
+
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _VERBS = {
     "resolve": "lock, fetch and install the dependencies",
@@ -18,7 +20,9 @@ _VERBS = {
 }
 _ABOUT = {
     "undo": "take the last commits back",
-    "diff": "show what the last commit changed",
+    "diff": "show what a held run would change, or what the last commit changed",
+    "commit": "commit the held run, or a part of it",
+    "discard": "throw the held run away",
     "where": "print the directory that holds the transactions, the readers' lock and the generation",
     "recover": "finish or discard what a crash left",
 }
@@ -54,6 +58,17 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("directory", type=Path)
         if name == "undo":
             command.add_argument("--count", type=int, default=1, help="how many commits")
+        elif name == "diff":
+            command.add_argument("--text", action="store_true", help="show the lines that differ")
+            command.add_argument("--stat", action="store_true", help="show the totals alone")
+        elif name == "commit":
+            command.add_argument(
+                "--only",
+                action="append",
+                metavar="GLOB",
+                help="what to commit, a directory with all in it; the rest is thrown away",
+            )
+            _add_conflicts(command)
     _add_looking(commands, common)
     _add_policy(commands, common)
     return parser
@@ -119,8 +134,26 @@ def _terms() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="for the project and a share of the machine that other runs hold; 0: fail at once, left out: no limit",
     )
+    terms.add_argument(
+        "--hold", action="store_true", help="hold the changes for `cloche commit` in place of it"
+    )
+    _add_conflicts(terms)
     terms.add_argument("--log", action="store_true", help="show all that the steps print")
     return terms
+
+
+def _add_conflicts(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--conflicts",
+        choices=[choice.value for choice in Conflicts],
+        default=Conflicts.ABORT.value,
+        help="where you changed the same: commit nothing, keep yours, or commit and put yours aside",
+    )
+    command.add_argument(
+        "--check-reads",
+        action="store_true",
+        help="commit nothing when you changed anything that the run may have read",
+    )
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from cloche.capability.capability import Capability
 from cloche.errors import InvalidValue
+from cloche.model.conflicts import Conflicts
 from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Event, Output
 from cloche.model.hosts import HostRule, NetworkMode
 from cloche.model.limits import Limits
@@ -43,6 +44,12 @@ class RunOptions:
     """Commit whatever the outcome."""
     discard: bool = False
     """Never commit."""
+    hold: bool = False
+    """Do not commit yet: hold what the run did until `Project.commit` or `Project.discard`."""
+    conflicts: Conflicts = Conflicts.ABORT
+    """What becomes of files that the user changed meanwhile."""
+    check_reads: bool = False
+    """Commit only when nothing in the project was changed meanwhile that the run may have read."""
     port: int = 0
     """Host port of a preview; 0 lets the system choose."""
     wait_seconds: float | None = None
@@ -55,6 +62,8 @@ class RunOptions:
             raise InvalidValue("port", self.port, "0 to 65535")
         if self.wait_seconds is not None and not self.wait_seconds >= 0:
             raise InvalidValue("wait_seconds", self.wait_seconds, "0 or more")
+        if self.hold and self.discard:
+            raise InvalidValue("hold", self.hold, "not together with discard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +151,8 @@ class RunResult:
     seconds: float
     artifact: ArtifactMade | None = None
     committed: ChangesCommitted | None = None
+    held: str = ""
+    """The transaction that is held in place of a commit, if one is."""
     denials: tuple[Denied, ...] = ()
     containment: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
     """Step id to the rows of its enforcement report."""

@@ -4,36 +4,32 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloche.errors import ClocheError, SystemRefused
-from cloche.kernel.context import ExecutionContext, RunOptions, RunResult
+from cloche.kernel.conclusion import Work, conclude
+from cloche.kernel.context import ExecutionContext, RunResult
 from cloche.kernel.ends import in_thread, past_return
 from cloche.kernel.errors import StepFailed
-from cloche.kernel.screening import screen_rules
 from cloche.kernel.session import Machine, Session
 from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import host_rules
 from cloche.kernel.writing import wait_to_write
 from cloche.model.event import (
     ArtifactMade,
-    ChangesCommitted,
-    Denied,
     Note,
     RunFinished,
     RunStarted,
 )
 from cloche.policy.schema import Policy
 from cloche.runtimes.provider import RuntimeProvider
-from cloche.workspace.errors import ChangesRefused
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
 
 _COPIED = "steps get a copy of the project, which takes time and room, since overlays are refused"
-Body = Callable[[Session], Awaitable[ArtifactMade | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +41,6 @@ class Terms:
     context: ExecutionContext
     provider: RuntimeProvider
     state_home: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """One verb to carry out."""
-
-    verb: str
-    body: Body
-    options: RunOptions
-    commits: bool
 
 
 async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
@@ -119,7 +105,7 @@ async def _transact(
             if refused := terms.machine.features.refused_overlay:
                 stream.emit(Note(text=f"{_COPIED}: {refused}"))
             made, status = await _body(work, session)
-            committed = await _conclude(work, session, transaction, status)
+            conclusion = await conclude(work, session, status)
         except BaseException:
             # Also on cancellation: what was not committed never happened.
             with suppress(ClocheError, OSError):
@@ -133,7 +119,8 @@ async def _transact(
         exit_status=status,
         seconds=time.monotonic() - began,
         artifact=made,
-        committed=committed,
+        committed=conclusion.committed,
+        held=conclusion.held,
         denials=tuple(session.denials),
         containment=dict(session.containment),
         trials=dict(session.trials),
@@ -163,31 +150,6 @@ async def _body(work: Work, session: Session) -> tuple[ArtifactMade | None, int]
         if work.verb != "run":
             raise
         return None, failure.status
-
-
-async def _conclude(
-    work: Work, session: Session, transaction: Transaction, status: int
-) -> ChangesCommitted | None:
-    wanted = work.commits and not work.options.discard and (status == 0 or work.options.keep)
-    if not wanted:
-        await in_thread(transaction.rollback)
-        return None
-    try:
-        done = await past_return(transaction.commit, screen_rules(session))
-    except ChangesRefused as refusal:
-        for reason in refusal.reasons:
-            session.note(Denied(step="commit", rule="commit", tried=reason, remedy=refusal.remedy))
-        raise
-    event = ChangesCommitted(
-        transaction=done.transaction,
-        added=done.added,
-        replaced=done.replaced,
-        deleted=done.deleted,
-    )
-    for path in done.late_edits:
-        session.emit(Note(text=f"you edited {path} during the commit; your version is kept aside"))
-    session.emit(event)
-    return event
 
 
 class _NoFiles:

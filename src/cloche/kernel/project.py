@@ -1,29 +1,43 @@
 """One project: the verbs a caller has on it."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from cloche.kernel import verbs
+from cloche.kernel.conclusion import Body, Work
 from cloche.kernel.context import RunOptions, RunResult
 from cloche.kernel.discovery import allow_registries
-from cloche.kernel.execution import Body, Terms, Work, execute
+from cloche.kernel.ends import past_return
+from cloche.kernel.execution import Terms, execute
 from cloche.kernel.pipeline import run_plan
 from cloche.kernel.preview import preview
 from cloche.kernel.run import Run
+from cloche.kernel.screening import Judges, screen_rules
 from cloche.kernel.session import Session
 from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import REGISTRIES, command_plan
+from cloche.model.conflicts import Conflicts
+from cloche.policy.globs import Glob
 from cloche.runtimes.provider import Detection
-from cloche.workspace.diff import Changes
+from cloche.workspace.choice import Choice, Matcher
+from cloche.workspace.compare import Comparison
+from cloche.workspace.held import Held
 from cloche.workspace.layout import find_state
 from cloche.workspace.readers import opened_state, read_generation, reading
+from cloche.workspace.screen import ScreenRules
 from cloche.workspace.workspace import Committed, RecoveryReport, Workspace
 
 _DEFAULTS = RunOptions()
 Result = TypeVar("Result")
+
+
+def _matcher(pattern: str) -> Matcher:
+    """Give what a pattern means: a glob, or just the path that it spells."""
+    text = pattern.rstrip("/")
+    glob = Glob(text)
+    return lambda path: str(path) == text or glob.matches(path)
 
 
 class Project:
@@ -72,9 +86,45 @@ class Project:
 
         return self._run("run", body, options)
 
-    async def diff(self) -> Changes:
-        """Give the changes of a kept transaction, or else of the last commit."""
-        return await self._with_workspace(lambda workspace: workspace.changes())
+    async def held(self) -> Held | None:
+        """Give what is known of the run that is held, None when there is none."""
+        return await self._with_workspace(lambda workspace: workspace.held())
+
+    async def diff(self, *, text: bool = False) -> Comparison:
+        """Show the held run, or else the last commit: both sides of each change, with `text` their lines."""
+        return await self._with_workspace(lambda workspace: workspace.compare(text=text))
+
+    async def commit(
+        self,
+        *,
+        only: tuple[str, ...] = (),
+        conflicts: Conflicts = Conflicts.ABORT,
+        check_reads: bool = False,
+    ) -> Committed:
+        """Commit the held run, or what the globs in `only` mean of it; the rest is thrown away.
+
+        It passes the same judges as any commit. Raises NothingHeld, SelectionRefused,
+        EditedMeanwhile, ChangesRefused: it is then still held.
+        """
+        matchers = {pattern: _matcher(pattern) for pattern in only}
+        choice = Choice(only=matchers, conflicts=conflicts, check_reads=check_reads)
+
+        def rules(held: Held) -> ScreenRules:
+            terms = self._terms
+            return screen_rules(
+                Judges(
+                    machine=terms.machine,
+                    policy=terms.policy,
+                    context=terms.context,
+                    was_hidden=frozenset(held.hidden),
+                )
+            )
+
+        return await self._with_workspace(lambda workspace: workspace.commit_held(rules, choice))
+
+    async def discard(self) -> Held | None:
+        """Throw the held run away and give what was known of it. Raises NothingHeld."""
+        return await self._with_workspace(lambda workspace: workspace.discard_held())
 
     async def undo(self, count: int = 1) -> Committed:
         """Take the last commits back."""
@@ -109,7 +159,7 @@ class Project:
             with closing(Workspace.open(self.root, self._terms.state_home)) as workspace:
                 return act(workspace)
 
-        return await asyncio.to_thread(whole)
+        return await past_return(whole)
 
     def _run(self, verb: str, body: Body, options: RunOptions, *, commits: bool = True) -> Run:
         async def begin(stream: EventStream) -> RunResult:

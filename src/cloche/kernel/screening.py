@@ -1,22 +1,37 @@
 """Policy and capability over the whole diff: every change judged, every reason kept."""
 
+from dataclasses import dataclass
+
 from cloche.capability.check import check, commit_constraints
 from cloche.capability.constraint import least
+from cloche.kernel.context import ExecutionContext
 from cloche.kernel.own import own_objections, own_places_in
-from cloche.kernel.session import Session
+from cloche.kernel.session import Machine
 from cloche.model.action import DeleteFile, WriteFile
 from cloche.model.paths import JailPath
 from cloche.policy.decision import Effect
 from cloche.policy.engine import evaluate
 from cloche.policy.globs import Glob
+from cloche.policy.schema import Policy
 from cloche.workspace.screen import ScreenRules
 
 
-def screen_rules(session: Session) -> ScreenRules:
-    """Give the rules that a commit of this run must pass."""
-    limits = session.policy.commit
-    own = own_places_in(session.context.project_root, session.machine.own_places)
-    held = commit_constraints(session.context.capabilities)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judges:
+    """Who judges the commit of a run, which may be over."""
+
+    machine: Machine
+    policy: Policy
+    context: ExecutionContext
+    was_hidden: frozenset[str]
+    """What of the project the run could not see."""
+
+
+def screen_rules(judges: Judges) -> ScreenRules:
+    """Give the rules that a commit must pass."""
+    limits = judges.policy.commit
+    own = own_places_in(judges.context.project_root, judges.machine.own_places)
+    held = commit_constraints(judges.context.capabilities)
     return ScreenRules(
         max_bytes=least(limits.max_bytes, held.max_bytes) or 0,
         max_file_bytes=least(limits.max_file_bytes, held.max_file_bytes) or 0,
@@ -26,31 +41,29 @@ def screen_rules(session: Session) -> ScreenRules:
         may_be_file=limits.extension_objections,
         may_write=lambda path: (
             *own_objections(path, own),
-            *_objections(session, WriteFile(path=path), path),
+            *_objections(judges, WriteFile(path=path), path),
         ),
         may_delete=lambda path: (
             *own_objections(path, own),
-            *_hidden_objections(session, path),
-            *_objections(session, DeleteFile(path=path), path),
+            *_hidden_objections(judges, path),
+            *_objections(judges, DeleteFile(path=path), path),
         ),
     )
 
 
-def _hidden_objections(session: Session, path: JailPath) -> tuple[str, ...]:
+def _hidden_objections(judges: Judges, path: JailPath) -> tuple[str, ...]:
     """Say no to the deletion of what nothing in the run could see, and so cannot have meant."""
-    hidden = str(path) in session.was_hidden
+    hidden = str(path) in judges.was_hidden
     return ("the policy hides it: it went with its directory",) if hidden else ()
 
 
-def _objections(
-    session: Session, action: WriteFile | DeleteFile, path: JailPath
-) -> tuple[str, ...]:
-    decision = evaluate(session.policy, action)
+def _objections(judges: Judges, action: WriteFile | DeleteFile, path: JailPath) -> tuple[str, ...]:
+    decision = evaluate(judges.policy, action)
     reasons = list(decision.reasons) if decision.effect is Effect.DENY else []
-    verdict = check(session.context.capabilities, action, session.machine.now())
+    verdict = check(judges.context.capabilities, action, judges.machine.now())
     if not verdict.allowed:
         reasons += verdict.reasons
-    allowed = session.context.allowed_paths
+    allowed = judges.context.allowed_paths
     if not any(Glob(pattern).matches(path) for pattern in allowed):
         reasons.append(f"context.allowed_paths does not name {path}")
     return tuple(dict.fromkeys(reasons))

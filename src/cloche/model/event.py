@@ -192,12 +192,18 @@ class PreviewReady(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesCommitted(Event):
-    """The transaction is in the project: counts of entries, and the undo number."""
+    """The transaction is in the project: counts of entries, and what of it is not there, or not alone."""
 
     transaction: str
     added: int
     replaced: int
     deleted: int
+    dropped: tuple[str, ...] = ()
+    """Changes that gave way to the user's."""
+    kept_aside: tuple[str, ...] = ()
+    """Paths of which a version of the user's was displaced, with where that is now."""
+    overruled: tuple[str, ...] = ()
+    """What the user did that gave way, where there is no version of theirs to keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

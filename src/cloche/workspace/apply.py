@@ -125,7 +125,7 @@ def _look_at(operation: Operation, store: int, found: Replay) -> None:
     if displaced is None:
         return
     expected = operation.outgoing
-    if expected is None or not expected.matches(displaced):
+    if operation.theirs or expected is None or not expected.matches(displaced):
         found.late_edits.append((operation.path, operation.store))
 
 

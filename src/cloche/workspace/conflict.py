@@ -7,8 +7,11 @@ transaction by the clock of the same file system.
 
 import os
 import stat
+from collections.abc import Iterator
 
-from cloche.workspace.diff import OPAQUE, ORIGIN, Difference, Role
+from cloche.workspace.diff import OPAQUE, ORIGIN, Difference, Role, walk_base
+
+_GIT = ".git"
 
 
 def is_edited(found: os.stat_result, stamp: int) -> bool:
@@ -24,7 +27,7 @@ def conflicts(found: Difference, stamp: int) -> bool:
     if found.role is Role.INSIDE:
         return False
     if found.role is Role.MERGED:
-        return _is_swapped(found, stamp) or _is_mode_disputed(found, stamp)
+        return is_swapped(found, stamp) or _is_mode_disputed(found, stamp)
     if found.base is None:
         return found.role is not Role.WHITEOUT and _is_removed(found, stamp)
     # A directory's own ctime also changes when something beside our work is
@@ -32,7 +35,7 @@ def conflicts(found: Difference, stamp: int) -> bool:
     return not stat.S_ISDIR(found.base.st_mode) and is_edited(found.base, stamp)
 
 
-def _is_swapped(found: Difference, stamp: int) -> bool:
+def is_swapped(found: Difference, stamp: int) -> bool:
     """Tell whether another directory may have been renamed to this place."""
     if found.parent is None or found.base is None or not is_edited(found.base, stamp):
         return False
@@ -42,6 +45,20 @@ def _is_swapped(found: Difference, stamp: int) -> bool:
     # on xfs. In the root somebody's editor always makes files, so there both
     # signs are asked for; deeper one is enough.
     return "/" in found.path or found.base.st_mtime_ns < stamp
+
+
+def edited_elsewhere(base: int, stamp: int, owned: frozenset[str], limit: int) -> Iterator[str]:
+    """Give what changed since `stamp` in the whole project, tools' own trees and `.git` left out.
+
+    Of a deleted file the directory that held it is given. Raises TreeTooLarge beyond `limit`.
+    """
+
+    def is_passed(path: str) -> bool:
+        return path in owned or path.rpartition("/")[2] == _GIT
+
+    for path, found in walk_base(base, "", limit=limit, passes=is_passed):
+        if is_edited(found, stamp):
+            yield path or "."
 
 
 def _is_mode_disputed(found: Difference, stamp: int) -> bool:

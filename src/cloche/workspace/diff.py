@@ -135,10 +135,13 @@ def walk_upper(upper: int, base: int, *, limit: int, opener: Opener) -> Iterator
                     waiting.append(found)
 
 
-def walk_base(base: int, path: str, *, limit: int) -> Iterator[tuple[str, os.stat_result]]:
+def walk_base(
+    base: int, path: str, *, limit: int, passes: Callable[[str], bool] = lambda _: False
+) -> Iterator[tuple[str, os.stat_result]]:
     """Give every entry of the project's directory `path`, itself first.
 
-    What cannot be read is passed over: nobody but the user can have hidden it.
+    What cannot be read is passed over: nobody but the user can have hidden it. So is what
+    `passes` says yes to, with all below it.
     """
     waiting = [path]
     seen = 0
@@ -154,7 +157,7 @@ def walk_base(base: int, path: str, *, limit: int) -> Iterator[tuple[str, os.sta
             for name in _names(directory, current, limit - seen):
                 seen += 1
                 found = _lstat(name, directory)
-                if found is None:
+                if found is None or passes(join(current, name)):
                     continue
                 yield join(current, name), found
                 if stat.S_ISDIR(found.st_mode):

@@ -15,9 +15,10 @@ from cloche.workspace.effects import Effects
 from cloche.workspace.jail import names_in, open_directory
 
 
-def discard(state: int, name: str, effects: Effects) -> None:
-    """Make a directory of the state one that nobody looks at any more."""
-    effects.rename(state, name, state, f"{layout.DEAD}{secrets.token_hex(8)}")
+def discard(at: int, name: str, effects: Effects, *, into: int | None = None) -> None:
+    """Make a directory one that nobody looks at any more: in the state, which is `into` if not `at`."""
+    state = at if into is None else into
+    effects.rename(at, name, state, f"{layout.DEAD}{secrets.token_hex(8)}")
 
 
 def sweep(state: int, effects: Effects) -> None:

@@ -75,8 +75,10 @@ class EditedMeanwhile(ClocheError):
     exit_status = 95
     remedy = "Nothing was changed; look at the difference and run again."
 
-    def __init__(self, files: tuple[str, ...]) -> None:
-        super().__init__("edited by you while the run was going on", files)
+    def __init__(self, files: tuple[str, ...], *, only_read: bool = False) -> None:
+        perhaps = ", and perhaps read by it" if only_read else ""
+        super().__init__(f"edited by you while the run was going on{perhaps}", files)
+        self.only_read = only_read
 
 
 class ChangesRefused(ClocheError):
@@ -124,3 +126,26 @@ class UndoRefused(ClocheError):
     def __init__(self, why: str, files: tuple[str, ...] = ()) -> None:
         super().__init__(f"cannot undo: {why}", files)
         self.why = why
+
+
+class SelectionRefused(ClocheError):
+    """Patterns of a partial commit mean nothing, or a part of what goes in whole. Nothing was committed."""
+
+    code = "selection-refused"
+    exit_status = 67
+    remedy = "Nothing was changed; `cloche diff DIR` lists what there is to select."
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("this part cannot be committed", reasons)
+
+
+class NothingHeld(ClocheError):
+    """There is no held transaction to commit or to discard."""
+
+    code = "nothing-held"
+    exit_status = 69
+    remedy = "Run something with --hold first."
+
+    def __init__(self, project: str) -> None:
+        super().__init__(f"no run of {project!r} is held")
+        self.project = project

@@ -10,12 +10,12 @@ from cloche.workspace.apply import replay
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import RecoveryNeeded
-from cloche.workspace.jail import name_of, names_in, open_directory, opened
+from cloche.workspace.jail import names_in, open_directory, opened
 from cloche.workspace.journal import Journal, Kind
 from cloche.workspace.readers import begin_generation, end_generation, kept_from_reading
 from cloche.workspace.reserve import give_room
+from cloche.workspace.shelf import drop_places, keep_aside, move_to_shelf
 
-_LATE = "late-"
 _KEPT_UNDO = 5
 
 
@@ -75,7 +75,9 @@ def _finish(journal: Journal, places: layout.Places, effects: Effects) -> tuple[
         begin_generation(places.state, effects)
         found = replay(journal, places.project, directory, effects)
         effects.syncfs(places.state)
-        kept = _keep_late_edits(found.late_edits, directory, journal, places, effects)
+        if journal.kind is Kind.UNDO:
+            drop_places(directory, places, effects)
+        kept = keep_aside(found.late_edits, directory, journal, places, effects)
         if journal.kind is Kind.COMMIT:
             touch_after(directory, layout.APPLIED, effects)
         ending = layout.RECORD if journal.kind is Kind.COMMIT else layout.RECORD_DONE
@@ -101,6 +103,7 @@ def settle(directory: str, number: int, places: layout.Places, effects: Effects)
     effects.fsync(places.state)
     numbers = sorted(undo_numbers(places.state))
     for old in numbers[:-_KEPT_UNDO]:
+        move_to_shelf(old, places, effects)
         discard(places.state, layout.undo_name(old), effects)
 
 
@@ -120,34 +123,3 @@ def is_undone(state: int, number: int) -> bool:
     """Tell whether the commit was taken back."""
     with opened(state, layout.undo_name(number)) as directory:
         return layout.RECORD_DONE in os.listdir(directory)
-
-
-def _keep_late_edits(
-    late: list[tuple[str, str]],
-    directory: int,
-    journal: Journal,
-    places: layout.Places,
-    effects: Effects,
-) -> tuple[str, ...]:
-    """Give each version of the user's that came out a second name where no clearing comes."""
-    if not late:
-        return ()
-    name = f"{_LATE}{journal.transaction}"
-    with contextlib.suppress(FileExistsError):
-        effects.mkdir(places.state, name, 0o700)
-    kept = []
-    with opened(places.state, name) as shelf:
-        for number, (path, store) in enumerate(late):
-            slot = f"{number}-{name_of(path)}"[-200:]
-            source = open_directory(directory, store.rpartition("/")[0])
-            try:
-                # A directory cannot have two names: it stays in the undo record.
-                effects.link(source, name_of(store), shelf, slot)
-                kept.append(f"{path} (your version: {places.state_path / name / slot})")
-            except FileExistsError:
-                kept.append(f"{path} (your version: {places.state_path / name / slot})")
-            except OSError:
-                kept.append(f"{path} (your version: in the undo record of this commit)")
-            finally:
-                os.close(source)
-    return tuple(kept)

@@ -9,14 +9,17 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from cloche.workspace import layout
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import JournalDamaged
 from cloche.workspace.jail import open_beneath
+
+Record = TypeVar("Record")
 
 
 class Action(Enum):
@@ -77,6 +80,8 @@ class Operation:
     """What enters the project; None for REMOVE."""
     outgoing: Fingerprint | None = None
     """What leaves the project; None for ADD."""
+    theirs: bool = False
+    """What leaves is a version that the user made meanwhile: it is kept aside, whatever it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,29 +127,44 @@ class Journal:
 
 def encode(journal: Journal) -> bytes:
     """Give the bytes of the journal, checksum first."""
-    body = json.dumps(_plain(journal), separators=(",", ":"), sort_keys=True).encode("ascii")
-    return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body
+    return seal(journal)
 
 
 def decode(raw: bytes, name: str) -> Journal:
     """Read what `encode` wrote. Raises JournalDamaged; `name` is for its text."""
+    return unseal(raw, name, _journal)
+
+
+def seal(value: object) -> bytes:
+    """Give a dataclass as the checksum of its JSON, a line break, and that."""
+    body = json.dumps(_plain(value), separators=(",", ":"), sort_keys=True).encode("ascii")
+    return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body
+
+
+def unseal(raw: bytes, name: str, make: Callable[[Any], Record]) -> Record:  # Any: JSON
+    """Read what `seal` wrote and give what `make` makes of it. Raises JournalDamaged."""
     digest, _, body = raw.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode("ascii") != digest:
         raise JournalDamaged(name, "its checksum does not fit")
     try:
-        return _journal(json.loads(body))
+        return make(json.loads(body))
     except (KeyError, TypeError, ValueError) as error:
         raise JournalDamaged(name, f"it is of another version: {error!r}") from error
 
 
-def read(directory: int, name: str) -> Journal | None:
-    """Read a journal file, None when there is none. Raises JournalDamaged."""
+def read_sealed(at: int, name: str, make: Callable[[Any], Record]) -> Record | None:  # Any: JSON
+    """Read a sealed file of an open directory, None when there is none. Raises JournalDamaged."""
     try:
-        descriptor = open_beneath(directory, name, os.O_RDONLY)
+        descriptor = open_beneath(at, name, os.O_RDONLY)
     except FileNotFoundError:
         return None
     with os.fdopen(descriptor, "rb") as file:
-        return decode(file.read(), name)
+        return unseal(file.read(), name, make)
+
+
+def read(directory: int, name: str) -> Journal | None:
+    """Read a journal file, None when there is none. Raises JournalDamaged."""
+    return read_sealed(directory, name, _journal)
 
 
 def write_mark(effects: Effects, state: int, journal: Journal) -> None:
@@ -158,6 +178,20 @@ def write_mark(effects: Effects, state: int, journal: Journal) -> None:
         os.close(descriptor)
     effects.rename(state, layout.JOURNAL_NEW, state, layout.JOURNAL)
     effects.fsync(state)
+
+
+def write_sealed(effects: Effects, at: int, name: str, value: object) -> None:
+    """Make a sealed file durable, whole or not at all, in place of one that is there."""
+    fresh = f"{name}.new"
+    if _exists(at, fresh):
+        effects.unlink(at, fresh)
+    descriptor = effects.create(at, fresh, seal(value))
+    try:
+        effects.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    effects.rename(at, fresh, at, name)
+    effects.fsync(at)
 
 
 def is_marked(state: int) -> bool:
@@ -205,6 +239,7 @@ def _operation(data: dict[str, Any]) -> Operation:  # Any: JSON
         store=data["store"],
         incoming=_fingerprint(data["incoming"]),
         outgoing=_fingerprint(data["outgoing"]),
+        theirs=bool(data.get("theirs")),
     )
 
 

@@ -11,8 +11,13 @@
     <state>/tx-<id>/scratch/<name>  private directories
     <state>/tx-<id>/trash/<n>       what the commit deleted from the project
     <state>/tx-<id>/stamp           its ctime is when the transaction began
+    <state>/held-<id>/              a tx that waits for its user to commit or discard it
+    <state>/held-<id>/held          what is known of it
+    <state>/held-<id>/altered       what its commit changes in `up`, to be put back if it does not happen
+    <state>/late-<id>/<slot>        versions of the user's that a commit displaced
     <state>/undo-<n>/               a committed tx: `up` and `trash` now hold the old versions
     <state>/undo-<n>/record         the journal of that commit
+    <state>/undo-<n>/kept           directories in it that go to `late-<id>` when it is forgotten
     <state>/undo-<n>/applied        its ctime is when the commit was complete
     <state>/dead-<name>             to be deleted when there is time
 
@@ -36,6 +41,12 @@ READERS = "readers"
 JOURNAL = "journal"
 JOURNAL_NEW = "journal.new"
 TRANSACTION = "tx-"
+HELD = "held-"
+HELD_RECORD = "held"
+ALTERED = "altered"
+PRUNED = "pruned"
+LATE = "late-"
+KEPT = "kept"
 UNDO = "undo-"
 DEAD = "dead-"
 UPPER = "up"

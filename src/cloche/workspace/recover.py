@@ -5,6 +5,7 @@ from cloche.workspace import layout
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.finish import finish, settle
+from cloche.workspace.held import held_names
 from cloche.workspace.jail import names_in, opened
 from cloche.workspace.report import RecoveryReport
 
@@ -21,7 +22,13 @@ def recover(places: layout.Places, effects: Effects) -> RecoveryReport:
     if journal is not None:
         late = finish(journal, places, effects)
         completed = True
-    return RecoveryReport(completed=completed, discarded=clear(places, effects), late_edits=late)
+    discarded = clear(places, effects)
+    return RecoveryReport(
+        completed=completed,
+        discarded=discarded,
+        held=len(held_names(places.state)),
+        late_edits=late,
+    )
 
 
 def clear(places: layout.Places, effects: Effects) -> int:
@@ -30,7 +37,7 @@ def clear(places: layout.Places, effects: Effects) -> int:
     for name in sorted(names_in(places.state)):
         if name == layout.JOURNAL_NEW:
             effects.unlink(places.state, name)  # half a mark: its commit never happened
-        if not name.startswith(layout.TRANSACTION):
+        if not name.startswith((layout.TRANSACTION, layout.HELD)):
             continue
         with opened(places.state, name) as directory:
             record = journals.read(directory, layout.RECORD)
@@ -38,6 +45,8 @@ def clear(places: layout.Places, effects: Effects) -> int:
             # Applied whole; only its last rename was lost.
             settle(name, record.number, places, effects)
             continue
+        if name.startswith(layout.HELD):
+            continue  # it waits for its user
         discard(places.state, name, effects)
         discarded += 1
     return discarded

@@ -12,7 +12,13 @@ class Committed:
     replaced: int = 0
     deleted: int = 0
     late_edits: tuple[str, ...] = ()
-    """Paths the user changed while the commit was applied, with where that version is kept."""
+    """Paths of which the commit displaced a version of the user's, with where that is kept."""
+    left_out: int = 0
+    """Changes that a partial commit did not select; they are thrown away."""
+    dropped: tuple[str, ...] = ()
+    """Changes that gave way to the user's."""
+    overruled: tuple[str, ...] = ()
+    """What the user did that gave way, where there is no version of theirs to keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +29,8 @@ class RecoveryReport:
     """An interrupted commit was carried to its end."""
     discarded: int = 0
     """Unfinished transactions that were thrown away."""
+    held: int = 0
+    """Transactions that wait for their user, untouched: 0 or 1."""
     late_edits: tuple[str, ...] = ()
 
 

@@ -6,19 +6,25 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from cloche.model.conflicts import Conflicts
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import insist_on_moving
+from cloche.workspace.choice import Choice
+from cloche.workspace.compare import Comparer, Comparison
 from cloche.workspace.diff import OPAQUE, Changes, has_more_than
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import StateUnavailable, TransactionEnded
 from cloche.workspace.finish import finish, refusal, touch_after, undo_numbers
+from cloche.workspace.held import Held, keep, open_all, put_back, shut_directories
 from cloche.workspace.jail import (
     name_of,
+    names_in,
     open_beneath,
     open_directory,
     opened,
@@ -38,6 +44,7 @@ _NO_EXCHANGE = (
     "its file system cannot exchange two names in one step (RENAME_EXCHANGE, renameat2(2)), "
     "as some network and FAT file systems cannot"
 )
+_EVERYTHING = Choice()
 _MANY = 1 << 62
 _WORTH_A_THREAD = 1000  # entries; below, two syncs take longer than one and the scan
 _LOOKING = ScreenRules(
@@ -52,13 +59,26 @@ _LOOKING = ScreenRules(
 class Transaction:
     """Open from its making by a Workspace to `commit` or `rollback`; for one thread at a time."""
 
-    def __init__(self, places: layout.Places, effects: Effects, owned: tuple[str, ...]) -> None:
-        self.id = secrets.token_hex(6)
+    def __init__(
+        self,
+        places: layout.Places,
+        effects: Effects,
+        owned: tuple[str, ...],
+        *,
+        held: Held | None = None,
+    ) -> None:
+        """Begin, or take up what is held."""
+        self.id = held.transaction if held else secrets.token_hex(6)
         self._places, self._effects, self._owned = places, effects, owned
-        self._directory = f"{layout.TRANSACTION}{self.id}"
+        self._is_held = held is not None
+        self._directory = f"{layout.HELD if held else layout.TRANSACTION}{self.id}"
         self._made = 0
+        self._opened: dict[str, int] = {}
         found = os.fstat(places.project)
         self._owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+        if held is not None:
+            self._take_up(held)
+            return
         effects.mkdir(places.state, self._directory, 0o700)
         self._at = open_directory(places.state, self._directory)
         for name in (layout.UPPER, layout.SCRATCH, layout.TRASH):
@@ -84,6 +104,14 @@ class Transaction:
             if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
             raise StateUnavailable(str(self._places.state_path), _NO_EXCHANGE) from error
+
+    def _take_up(self, held: Held) -> None:
+        self._at = open_directory(self._places.state, self._directory)
+        self._upper = open_directory(self._at, layout.UPPER)
+        put_back(held, self._upper, self._at, self._effects)
+        self._layer = Layer(self._upper, (self._places.project,), self._effects, self._owner)
+        self._stamp = held.began
+        self._tree = MergedTree(self._upper, self._places.project)
 
     @property
     def upper(self) -> Path:
@@ -177,29 +205,70 @@ class Transaction:
 
     def diff(self) -> Changes:
         """Give what a commit would change, unscreened."""
-        preparation = self._preparer(_LOOKING, touch=False).prepare()
+        preparation = self._preparer(_LOOKING, Choice()).prepare()
         return Changes(items=tuple(preparation.changes))
 
-    def commit(self, rules: ScreenRules) -> Committed:
+    def compare(self, *, text: bool) -> Comparison:
+        """Show what a commit would change, unscreened, whoever would win a conflict."""
+        choice = Choice(conflicts=Conflicts.OURS)
+        preparation = self._preparer(_LOOKING, choice).prepare()
+        comparer = Comparer(before=self._places.project, after=self._upper, text=text)
+        pairs = (
+            (change.path, str(change.path), str(change.path)) for change in preparation.changes
+        )
+        return comparer.compare(pairs, transaction=self.id, is_held=self._is_held)
+
+    def hold(self, verb: str, *, hidden: frozenset[str], when: float) -> Held | None:
+        """Make what was done durable, to be committed or discarded later; None when nothing was.
+
+        An older one is thrown away. The transaction is over here.
+        """
+        self._alive()
+        if not names_in(self._upper):
+            self.rollback()
+            return None
+        open_all(self._upper, self._opened, self._effects)
+        held = Held(
+            transaction=self.id,
+            began=self._stamp,
+            owned=self._owned,
+            verb=verb,
+            when=when,
+            hidden=tuple(sorted(hidden)),
+            shut=shut_directories(self._opened),
+        )
+        told = keep(held, self._directory, self._places.state, self._effects)
+        self._close()
+        return told
+
+    def commit(self, rules: ScreenRules, choice: Choice = _EVERYTHING) -> Committed:
         """Make the layer the project, atomically.
 
-        Raises EditedMeanwhile or ChangesRefused, PathBlocked, and SystemRefused
-        when the disk failed before the mark, with nothing changed;
+        Raises SelectionRefused, EditedMeanwhile or ChangesRefused, PathBlocked, and
+        SystemRefused when the disk failed before the mark, with nothing changed;
         RecoveryNeeded when it failed after.
         """
         self._alive()
         try:
-            return self._commit(rules)
+            return self._commit(rules, choice)
         except OSError as error:
             raise refusal(self._places, "committing", error) from error
 
-    def _commit(self, rules: ScreenRules) -> Committed:
+    def _commit(self, rules: ScreenRules, choice: Choice) -> Committed:
         with self._written_beside():
-            preparation = self._preparer(rules, touch=True).prepare()
-        done = Committed(transaction=self.id)
+            preparation = self._preparer(rules, choice).prepare()
+        done = Committed(
+            transaction=self.id,
+            left_out=preparation.left_out,
+            dropped=tuple(preparation.dropped),
+            overruled=tuple(preparation.overruled),
+        )
         if not preparation.operations and not preparation.metadata:
             self.rollback()
             return done
+        if self._is_held:
+            preparation.alterations.write_down(self._upper, self._at, self._effects)
+        preparation.alterations.carry_out(self._upper, self._at, self._effects)
         journal = Journal(
             kind=Kind.COMMIT,
             transaction=self.id,
@@ -218,8 +287,8 @@ class Transaction:
         journals.write_mark(self._effects, self._places.state, journal)
         self._close()
         late = finish(journal, self._places, self._effects)
-        return Committed(
-            transaction=self.id,
+        return replace(
+            done,
             added=journal.tally.added,
             replaced=journal.tally.replaced,
             deleted=journal.tally.deleted,
@@ -232,6 +301,11 @@ class Transaction:
             return
         self._close()
         discard(self._places.state, self._directory, self._effects)
+
+    def leave(self) -> None:
+        """Let go of a held transaction as it is; harmless after the end."""
+        if self._at >= 0:
+            self._close()
 
     @contextlib.contextmanager
     def _written_beside(self) -> Iterator[None]:
@@ -248,7 +322,7 @@ class Transaction:
         finally:
             wait()
 
-    def _preparer(self, rules: ScreenRules, *, touch: bool) -> Preparer:
+    def _preparer(self, rules: ScreenRules, choice: Choice) -> Preparer:
         return Preparer(
             self._upper,
             self._places.project,
@@ -256,7 +330,8 @@ class Transaction:
             stamp=self._stamp,
             owned=self._owned,
             effects=self._effects,
-            touch=touch,
+            opened=self._opened,
+            choice=choice,
         )
 
     def _alive(self) -> int:

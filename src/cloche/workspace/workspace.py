@@ -1,27 +1,38 @@
 """A project with its transactions: one writer at a time, every commit atomic, the last ones kept."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
-from cloche.workspace.diff import Change, Changes, Kind
-from cloche.workspace.discard import sweep
+from cloche.workspace.choice import Choice
+from cloche.workspace.compare import Comparer, Comparison
+from cloche.workspace.discard import discard, sweep
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import RecoveryNeeded, UndoRefused, WorkspaceBusy
+from cloche.workspace.errors import (
+    JournalDamaged,
+    NothingHeld,
+    RecoveryNeeded,
+    UndoRefused,
+    WorkspaceBusy,
+)
 from cloche.workspace.finish import is_undone, read_record, refusal, undo_numbers
-from cloche.workspace.journal import Action, Journal
+from cloche.workspace.held import Held, find_held, held_names
+from cloche.workspace.jail import opened
+from cloche.workspace.journal import Journal
 from cloche.workspace.line import WriterLine, WriterTurn
 from cloche.workspace.lock import WriterLock, find_holder
 from cloche.workspace.recover import clear, recover
 from cloche.workspace.report import Committed, PastCommit, RecoveryReport
+from cloche.workspace.screen import ScreenRules
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.undo import undo_last
 
 __all__ = ["Committed", "PastCommit", "RecoveryReport", "Workspace"]
 
-_KINDS = {Action.ADD: Kind.ADD, Action.SWAP: Kind.REPLACE, Action.REMOVE: Kind.DELETE}
+_EVERYTHING = Choice()
 
 
 class Workspace:
@@ -94,23 +105,56 @@ class Workspace:
             late_edits=tuple(edit for one in done for edit in one.late_edits),
         )
 
-    def changes(self) -> Changes:
-        """Give what the last commit that stands changed."""
+    def held(self) -> Held | None:
+        """Give what is known of the held transaction, None when there is none. Raises JournalDamaged."""
+        return find_held(self._places.state)
+
+    def commit_held(
+        self, rules: Callable[[Held], ScreenRules], choice: Choice = _EVERYTHING
+    ) -> Committed:
+        """Commit the held transaction; what `choice` does not select of it is thrown away.
+
+        Raises NothingHeld, RecoveryNeeded, and what Transaction.commit raises: it is then still held.
+        """
+        held, transaction = self._take_up()
+        try:
+            done = transaction.commit(rules(held), choice)
+        finally:
+            transaction.leave()
+        self._forget_held()
+        return done
+
+    def discard_held(self) -> Held | None:
+        """Throw the held transaction away, also one whose record is damaged. Raises NothingHeld."""
+        self._hold()
+        if not held_names(self._places.state):
+            raise NothingHeld(str(self._places.project_path))
+        try:
+            held = find_held(self._places.state)
+        except JournalDamaged:
+            held = None
+        self._forget_held()
+        return held
+
+    def compare(self, *, text: bool = False) -> Comparison:
+        """Show the held transaction, or else what the last commit that stands changed."""
+        if find_held(self._places.state) is not None:
+            _, transaction = self._take_up()
+            try:
+                return transaction.compare(text=text)
+            finally:
+                transaction.leave()
         standing = self._standing()
         if not standing:
-            return Changes()
-        items = (
-            Change(
-                kind=_KINDS[operation.action],
-                path=JailPath(tuple(operation.path.split("/"))),
-                is_directory=operation.incoming is not None
-                and operation.incoming.mode & 0o170000 == 0o040000,
-                size=operation.incoming.size if operation.incoming else 0,
-                entries=1,
+            return Comparison()
+        record = standing[-1]
+        with opened(self._places.state, layout.undo_name(record.number)) as directory:
+            comparer = Comparer(before=directory, after=self._places.project, text=text)
+            pairs = (
+                (JailPath(tuple(each.path.split("/"))), each.store, each.path)
+                for each in record.operations
             )
-            for operation in standing[-1].operations
-        )
-        return Changes(items=tuple(sorted(items, key=lambda change: change.path)))
+            return comparer.compare(pairs, transaction=record.transaction, is_held=False)
 
     def history(self) -> tuple[PastCommit, ...]:
         """Give the commits that can be taken back, oldest first."""
@@ -134,6 +178,20 @@ class Workspace:
             self._lock = None
         sweep(self._places.state, self._effects)
         self._places.close()
+
+    def _take_up(self) -> tuple[Held, Transaction]:
+        self._hold()
+        if journals.is_marked(self._places.state):
+            raise RecoveryNeeded(str(self._places.project_path))
+        clear(self._places, self._effects)
+        held = find_held(self._places.state)
+        if held is None:
+            raise NothingHeld(str(self._places.project_path))
+        return held, Transaction(self._places, self._effects, held.owned, held=held)
+
+    def _forget_held(self) -> None:
+        for name in held_names(self._places.state):
+            discard(self._places.state, name, self._effects)
 
     def _standing(self) -> list[Journal]:
         state = self._places.state
