@@ -115,13 +115,13 @@ def _size(size: int) -> str:
 
 
 def _print_json(found: Comparison) -> None:
-    source = "held" if found.is_held else "commit" if found.transaction else "none"
-    print(json.dumps({"type": "changes", "source": source, "transaction": found.transaction}))
     for item in found.items:
         told = {
             "type": "change",
             "kind": item.kind.value,
             "path": str(item.path),
+            "transaction": found.transaction,
+            "held": found.is_held,
             "before": dataclasses.asdict(item.before) if item.before else None,
             "after": dataclasses.asdict(item.after) if item.after else None,
         }

@@ -20,7 +20,7 @@ from cloche.workspace.errors import (
 )
 from cloche.workspace.finish import is_undone, read_record, refusal, undo_numbers
 from cloche.workspace.held import Held, find_held, held_names
-from cloche.workspace.jail import opened
+from cloche.workspace.jail import opened, status
 from cloche.workspace.journal import Journal
 from cloche.workspace.line import WriterLine, WriterTurn
 from cloche.workspace.lock import WriterLock, find_holder
@@ -187,7 +187,20 @@ class Workspace:
         held = find_held(self._places.state)
         if held is None:
             raise NothingHeld(str(self._places.project_path))
-        return held, Transaction(self._places, self._effects, held.owned, held=held)
+        replaced = self._replaced_since(held.began)
+        owned = tuple(path for path in held.owned if path not in replaced)
+        return held, Transaction(self._places, self._effects, owned, held=held)
+
+    def _replaced_since(self, began: int) -> set[str]:
+        """Give what other runs committed since: a tree that is a tool's is then theirs, and a conflict."""
+        paths: set[str] = set()
+        for number in undo_numbers(self._places.state):
+            with opened(self._places.state, layout.undo_name(number)) as directory:
+                applied = status(directory, layout.APPLIED)
+            record = read_record(self._places.state, number)
+            if record is not None and applied is not None and applied.st_ctime_ns >= began:
+                paths.update(operation.path for operation in record.operations)
+        return paths
 
     def _forget_held(self) -> None:
         for name in held_names(self._places.state):

@@ -14,7 +14,13 @@ from cloche.workspace import layout
 from cloche.workspace.choice import Choice
 from cloche.workspace.diff import OPAQUE, ORIGIN
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import ChangesRefused, JournalDamaged, NothingHeld, SelectionRefused
+from cloche.workspace.errors import (
+    ChangesRefused,
+    EditedMeanwhile,
+    JournalDamaged,
+    NothingHeld,
+    SelectionRefused,
+)
 from cloche.workspace.held import Held
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.transaction import Transaction
@@ -178,6 +184,31 @@ def test_other_runs_and_recovery_leave_it_alone(project: Path) -> None:
         transaction.commit(RULES)
     commit(project)
     assert tree(project) == ({**AFTER, "other": (0o644, b"run")}, MODES)
+
+
+@pytest.mark.parametrize("by_run", [True, False])
+def test_a_tree_of_a_tool_is_no_conflict_unless_another_run_replaced_it(
+    project: Path, *, by_run: bool
+) -> None:
+    with closing(Workspace.open(project, project.parent / "state")) as workspace:
+        transaction = workspace.begin(owned=("dist",))
+        fill(transaction.upper)
+        transaction.hold("build", hidden=frozenset(), when=1.0)
+        if by_run:
+            transaction = workspace.begin(owned=("dist",))
+            (transaction.upper / "dist").mkdir()
+            (transaction.upper / "dist/other.js").write_text("other")
+            os.setxattr(transaction.upper / "dist", OPAQUE, b"y")
+            transaction.commit(RULES)
+        else:
+            (project / "dist/old.js").write_text("by a tool")
+    if not by_run:
+        commit(project)
+        assert tree(project) == (AFTER, MODES)
+        return
+    with pytest.raises(EditedMeanwhile, match="dist"):
+        commit(project)
+    assert (project / "dist/other.js").read_text() == "other"
 
 
 def test_it_is_discarded_even_when_its_record_is_damaged(project: Path) -> None:
