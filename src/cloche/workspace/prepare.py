@@ -105,9 +105,7 @@ class Preparer:
         """
         limit = self._rules.max_entries
         self._selection = select(self._walk(), self._base, self._choice, limit=limit)
-        for difference in self._walk():
-            self._take(difference)
-        found = self._found
+        found = self.look()
         if found.bytes_in > self._rules.max_bytes:
             found.reasons.append(
                 f"it brings in {found.bytes_in} bytes, at most {self._rules.max_bytes} allowed"
@@ -120,8 +118,14 @@ class Preparer:
         self._keep_what_matters()
         # Deepest first: restoring a parent's times must come after its children's.
         found.metadata.sort(key=lambda item: -item.path.count("/") - (item.path != ""))
-        found.changes.sort(key=lambda change: change.path)
         return found
+
+    def look(self) -> Preparation:
+        """Walk, and give all there is, whatever speaks against it: to be shown, never to be committed."""
+        for difference in self._walk():
+            self._take(difference)
+        self._found.changes.sort(key=lambda change: change.path)
+        return self._found
 
     def _walk(self) -> Iterator[Difference]:
         limit = self._rules.max_entries
