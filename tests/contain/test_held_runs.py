@@ -131,9 +131,10 @@ def test_a_held_run_is_thrown_away(desk: Desk) -> None:
 
 def test_what_the_policy_refuses_is_held_and_the_rest_of_it_can_be_committed(desk: Desk) -> None:
     before = desk.files()
-    refused = desk.run("mkdir .git; echo x > .git/config; echo good > good.txt")
+    refused = desk.run("mkdir .git; echo x > .git/config; mkfifo pipe; echo good > good.txt")
     assert refused.returncode == 96
     assert "what the run did is held" in refused.stderr
+    assert "+ .git/config  2 bytes" in desk.of("diff").stdout.splitlines()
     assert desk.of("commit").returncode == 96
     assert desk.files() == before
     assert desk.of("commit", "--only", "good.txt").returncode == 0

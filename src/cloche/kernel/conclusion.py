@@ -81,7 +81,7 @@ async def conclude(work: Work, session: Session, status: int) -> Conclusion:
         # Held or not, the refusal is what the caller hears of.
         with suppress(ClocheError, OSError):
             if await _hold(work, session):
-                refusal.remedy = _remedy(refusal)
+                refusal.remedy = remedy_of(refusal)
         for reason in refusal.reasons if isinstance(refusal, ChangesRefused) else ():
             session.note(Denied(step="commit", rule="commit", tried=reason, remedy=refusal.remedy))
         raise
@@ -125,7 +125,8 @@ async def _hold(work: Work, session: Session) -> str:
     return held.transaction
 
 
-def _remedy(refusal: ChangesRefused | EditedMeanwhile) -> str:
+def remedy_of(refusal: ChangesRefused | EditedMeanwhile) -> str:
+    """Say what to do about a commit that was refused while what it would do is held."""
     if isinstance(refusal, ChangesRefused):
         return _REFUSED
     return _READ if refusal.only_read else _EDITED

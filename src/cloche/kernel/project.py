@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cloche.kernel import verbs
-from cloche.kernel.conclusion import Body, Work
+from cloche.kernel.conclusion import Body, Work, remedy_of
 from cloche.kernel.context import RunOptions, RunResult
 from cloche.kernel.discovery import allow_registries
 from cloche.kernel.ends import past_return
@@ -23,6 +23,7 @@ from cloche.policy.globs import Glob
 from cloche.runtimes.provider import Detection
 from cloche.workspace.choice import Choice, Matcher
 from cloche.workspace.compare import Comparison
+from cloche.workspace.errors import ChangesRefused, EditedMeanwhile
 from cloche.workspace.held import Held
 from cloche.workspace.layout import find_state
 from cloche.workspace.readers import opened_state, read_generation, reading
@@ -120,7 +121,13 @@ class Project:
                 )
             )
 
-        return await self._with_workspace(lambda workspace: workspace.commit_held(rules, choice))
+        try:
+            return await self._with_workspace(
+                lambda workspace: workspace.commit_held(rules, choice)
+            )
+        except (ChangesRefused, EditedMeanwhile) as refusal:
+            refusal.remedy = remedy_of(refusal)
+            raise
 
     async def discard(self) -> Held | None:
         """Throw the held run away and give what was known of it. Raises NothingHeld."""

@@ -105,14 +105,8 @@ class Preparer:
         Raises SelectionRefused before both.
         """
         limit = self._rules.max_entries
-        found, siblings = self._found, Siblings(self._base, self._rules)
         self._selection = select(self._walk(), self._base, self._choice, limit=limit)
-        for difference in self._walk():
-            if self._is_passed(difference):
-                continue
-            found.reasons += siblings.take(difference)
-            self._take(difference)
-        found.reasons += siblings.end()
+        found = self.look()
         if found.bytes_in > self._rules.max_bytes:
             found.reasons.append(
                 f"it brings in {found.bytes_in} bytes, at most {self._rules.max_bytes} allowed"
@@ -125,6 +119,17 @@ class Preparer:
         self._keep_what_matters()
         # Deepest first: restoring a parent's times must come after its children's.
         found.metadata.sort(key=lambda item: -item.path.count("/") - (item.path != ""))
+        return found
+
+    def look(self) -> Preparation:
+        """Walk, and give all there is, whatever speaks against it: to be shown, never to be committed."""
+        found, siblings = self._found, Siblings(self._base, self._rules)
+        for difference in self._walk():
+            if self._is_passed(difference):
+                continue
+            found.reasons += siblings.take(difference)
+            self._take(difference)
+        found.reasons += siblings.end()
         found.changes.sort(key=lambda change: change.path)
         return found
 

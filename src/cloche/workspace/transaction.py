@@ -211,7 +211,7 @@ class Transaction:
     def compare(self, *, text: bool) -> Comparison:
         """Show what a commit would change, unscreened, whoever would win a conflict."""
         choice = Choice(conflicts=Conflicts.OURS)
-        preparation = self._preparer(_LOOKING, choice).prepare()
+        preparation = self._preparer(_LOOKING, choice).look()
         comparer = Comparer(before=self._places.project, after=self._upper, text=text)
         pairs = (
             (change.path, str(change.path), str(change.path)) for change in preparation.changes
