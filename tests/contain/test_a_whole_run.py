@@ -82,7 +82,7 @@ def test_a_name_with_a_line_break_forges_no_line_of_the_diff(project: Path) -> N
         env={"PATH": os.environ["PATH"], "HOME": str(project.parent / "home")},
     )
     assert hostile.read_text() == "new\n"
-    assert done.stdout == "~ a\\x0a+ honest\n"
+    assert done.stdout == "~ a\\x0a+ honest  (3 -> 4 bytes)\n"
 
 
 def test_ends_with_its_program_while_its_input_stays_open(project: Path) -> None:
