@@ -54,7 +54,7 @@ def test_a_commit_is_what_was_shown_and_what_a_plain_directory_has(
             place.mkdir()
             place.chmod(0o755)
             build_natively(place, *start)
-        before = seen(project)
+        before = seen(project, hidden=True)
         workspace = Workspace.open(project, Path(name, "state"))
         transaction = workspace.begin()
         for deeds in builds:
@@ -66,7 +66,9 @@ def test_a_commit_is_what_was_shown_and_what_a_plain_directory_has(
         assert without_times(found) == without_times(native)
         if workspace.history():
             assert found == shown
-            assert without_times(seen(project)) == without_times(seen(plain))
+            assert without_times(seen(project, hidden=True)) == without_times(
+                seen(plain, hidden=True)
+            )
             workspace.undo()
-        assert seen(project) == before
+        assert seen(project, hidden=True) == before
         workspace.close()
