@@ -5,14 +5,17 @@ tests/unit/workspace/test_what_overlays_do.py: a directory of the project is not
 renamed but moved by copying, and a file of it with several names loses them.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.workspace.building import (
     RULES,
     Deed,
+    as_nobody,
     build,
     build_natively,
     seen,
@@ -41,6 +44,7 @@ WITHOUT_LINKS: st.SearchStrategy[Deed] = st.one_of(
 WITH_LINKS = st.one_of(WITHOUT_LINKS, st.tuples(st.just("link"), PATHS, PATHS))
 
 
+@settings(max_examples=settings.default.max_examples // 2)
 @given(
     st.lists(WITHOUT_LINKS, max_size=10),
     st.lists(st.lists(WITH_LINKS, min_size=1, max_size=8), min_size=1, max_size=3),
@@ -72,3 +76,9 @@ def test_a_commit_is_what_was_shown_and_what_a_plain_directory_has(
             workspace.undo()
         assert seen(project, hidden=True) == before
         workspace.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="setresuid: only root can be another user as well")
+def test_the_same_holds_for_an_ordinary_user() -> None:
+    """Whom modes keep out, so that directories are opened to be moved and shut again."""
+    as_nobody(test_a_commit_is_what_was_shown_and_what_a_plain_directory_has)
