@@ -16,6 +16,7 @@ from cloche.workspace.diff import (
     Kind,
     Role,
     is_whiteout,
+    refuse_mount,
     walk_base,
     walk_upper,
 )
@@ -251,8 +252,9 @@ class Preparer:
             self._found.before.append(_metadata(path, base, times=True))
 
     def _look_below(self, found: Difference) -> None:
-        """Judge what a deletion or replacement of a directory takes along."""
+        """Judge what a deletion or replacement takes along. Raises PathBlocked for a mounted place."""
         assert found.base is not None
+        refuse_mount(self._base, found.path)
         replaces_file = not stat.S_ISDIR(found.base.st_mode)
         if found.role is Role.WHITEOUT:
             self._found.reasons += delete_reasons(found.path, self._rules)
