@@ -69,7 +69,7 @@ class Preparer:
         owned: tuple[str, ...],
         effects: Effects,
         touch: bool,
-        choice: Choice = Choice(),  # noqa: B008 - a frozen value
+        choice: Choice,
     ) -> None:
         self._upper, self._base, self._rules = upper, base, rules
         self._stamp, self._owned = stamp, frozenset(owned)
@@ -99,8 +99,10 @@ class Preparer:
             raise ChangesRefused(tuple(found.reasons))
         if not found.operations and not self._changes_modes():
             found.metadata, found.before = [], []
-        # Deepest first: restoring a parent's times must come after its children's.
-        found.metadata.sort(key=lambda item: -item.path.count("/") - (item.path != ""))
+        # Deepest first: restoring a parent's times must come after its children's, and a mode of
+        # 0000 would not let a later one in.
+        for items in (found.metadata, found.before):
+            items.sort(key=lambda item: -item.path.count("/") - (item.path != ""))
         found.changes.sort(key=lambda change: change.path)
         return found
 
@@ -267,13 +269,12 @@ class Preparer:
                 self._found.reasons += delete_reasons(path, self._rules)
 
     def _add_change(self, kind: Kind, found: Difference, *, is_directory: bool) -> None:
-        size = _size(found.upper)
         self._found.changes.append(
             Change(
                 kind=kind,
                 path=JailPath(tuple(found.path.split("/"))),
                 is_directory=is_directory,
-                size=size,
+                size=_size(found.upper),
                 entries=1,
                 size_before=_size(found.base),
             )
