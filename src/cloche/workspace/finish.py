@@ -3,6 +3,8 @@
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
 
 from cloche.errors import ClocheError, SystemRefused
 from cloche.workspace import journal as journals
@@ -10,8 +12,8 @@ from cloche.workspace import layout
 from cloche.workspace.apply import replay
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import RecoveryNeeded
-from cloche.workspace.jail import name_of, names_in, open_directory, opened, status
+from cloche.workspace.errors import JournalDamaged, RecoveryNeeded
+from cloche.workspace.jail import name_of, names_in, open_directory, opened, parent_of, status
 from cloche.workspace.journal import Journal, Kind
 from cloche.workspace.readers import begin_generation, end_generation, kept_from_reading
 from cloche.workspace.reserve import give_room
@@ -102,8 +104,7 @@ def settle(directory: str, number: int, places: layout.Places, effects: Effects)
     effects.fsync(places.state)
     numbers = sorted(undo_numbers(places.state))
     for old in numbers[:-_KEPT_UNDO]:
-        _shelve_directories(old, places, effects)
-        discard(places.state, layout.undo_name(old), effects)
+        _forget(old, places, effects)
 
 
 def undo_numbers(state: int) -> tuple[int, ...]:
@@ -124,25 +125,39 @@ def is_undone(state: int, number: int) -> bool:
         return layout.RECORD_DONE in os.listdir(directory)
 
 
-def _shelve_directories(number: int, places: layout.Places, effects: Effects) -> None:
-    """Take the user's directories that lost a conflict out of a record that is to be forgotten."""
-    record = read_record(places.state, number)
-    if record is None or is_undone(places.state, number):
+def _forget(number: int, places: layout.Places, effects: Effects) -> None:
+    """Discard an undo record, but no directory of the user's in it that lost a conflict.
+
+    A record that cannot be read stays: nobody knows what in it is the user's.
+    """
+    try:
+        record = read_record(places.state, number)
+    except JournalDamaged:
         return
-    name = f"{_LATE}{record.transaction}"
-    for place, operation in enumerate(record.operations):
+    if record is not None and not is_undone(places.state, number):
+        disputed = [each for each in record.operations if each.disputed]
         with opened(places.state, layout.undo_name(number)) as directory:
-            found = status(directory, operation.store) if operation.disputed else None
-            if found is None or not stat.S_ISDIR(found.st_mode):
-                continue  # a file has its second name already
-            with contextlib.suppress(FileExistsError):
-                effects.mkdir(places.state, name, 0o700)
-            with (
-                opened(places.state, name) as shelf,
-                opened(directory, operation.store.rpartition("/")[0]) as source,
-            ):
-                slot = f"directory-{place}-{name_of(operation.path)}"[-200:]
-                effects.rename(source, name_of(operation.store), shelf, slot)
+            for place, operation in enumerate(disputed):
+                found = status(directory, operation.store)
+                if found is None or not stat.S_ISDIR(found.st_mode):
+                    continue  # a file has its second name already
+                with (
+                    _shelf(record, places, effects) as (shelf, _),
+                    opened(directory, parent_of(operation.store)) as source,
+                ):
+                    slot = f"directory-{place}-{name_of(operation.path)}"[-200:]
+                    effects.rename(source, name_of(operation.store), shelf, slot)
+    discard(places.state, layout.undo_name(number), effects)
+
+
+@contextlib.contextmanager
+def _shelf(journal: Journal, places: layout.Places, effects: Effects) -> Iterator[tuple[int, Path]]:
+    """Open where versions of the user's are kept that a commit displaced; nothing clears it."""
+    name = f"{_LATE}{journal.transaction}"
+    with contextlib.suppress(FileExistsError):
+        effects.mkdir(places.state, name, 0o700)
+    with opened(places.state, name) as shelf:
+        yield shelf, places.state_path / name
 
 
 def _keep_late_edits(
@@ -155,22 +170,18 @@ def _keep_late_edits(
     """Give each version of the user's that came out a second name where no clearing comes."""
     if not late:
         return ()
-    name = f"{_LATE}{journal.transaction}"
-    with contextlib.suppress(FileExistsError):
-        effects.mkdir(places.state, name, 0o700)
     kept = []
-    with opened(places.state, name) as shelf:
+    with _shelf(journal, places, effects) as (shelf, place):
         for number, (path, store) in enumerate(late):
             slot = f"{number}-{name_of(path)}"[-200:]
-            source = open_directory(directory, store.rpartition("/")[0])
-            try:
-                # A directory cannot have two names: it stays in the undo record.
-                effects.link(source, name_of(store), shelf, slot)
-                kept.append(f"{path} (your version: {places.state_path / name / slot})")
-            except FileExistsError:
-                kept.append(f"{path} (your version: {places.state_path / name / slot})")
-            except OSError:
-                kept.append(f"{path} (your version: in the undo record of this commit)")
-            finally:
-                os.close(source)
+            where = str(place / slot)
+            with opened(directory, parent_of(store)) as source:
+                try:
+                    effects.link(source, name_of(store), shelf, slot)
+                except FileExistsError:
+                    pass  # by an earlier pass
+                except OSError:
+                    # A directory cannot have two names: it stays in the undo record.
+                    where = "in the undo record of this commit"
+            kept.append(f"{path} (your version: {where})")
     return tuple(kept)

@@ -5,21 +5,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.unit.workspace.building import RULES
 
 from cloche.model.paths import JailPath
 from cloche.workspace.choice import Choice, Conflicts
 from cloche.workspace.errors import EditedMeanwhile
 from cloche.workspace.report import Committed
-from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.workspace import Workspace
-
-RULES = ScreenRules(
-    max_bytes=1 << 20,
-    max_file_bytes=1 << 20,
-    max_entries=1000,
-    may_write=allow_all,
-    may_delete=allow_all,
-)
 
 
 @pytest.fixture
@@ -94,6 +86,15 @@ def test_a_directory_that_lost_outlives_its_undo_record(project: Path) -> None:
         commit(project, choice)
     shelved = list((project.parent / "state").rglob("late-*/directory-*"))
     assert [(p / "old.js").read_text() for p in shelved] == ["mine"]
+
+
+def test_a_record_that_cannot_be_read_stays_and_stops_no_commit(project: Path) -> None:
+    commit(project, Choice())
+    record = next((project.parent / "state").rglob("undo-*/record"))
+    record.write_bytes(b"damaged")
+    for _ in range(6):
+        commit(project, Choice())
+    assert record.read_bytes() == b"damaged"
 
 
 def test_undo_brings_the_user_s_version_back(project: Path) -> None:

@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from tests.unit.workspace.test_choices import RULES
+from tests.unit.workspace.building import RULES
 
 from cloche.model.paths import JailPath
 from cloche.workspace.hunks import compare
