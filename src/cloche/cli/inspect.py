@@ -145,6 +145,24 @@ def _changed(change: Change) -> str:
     return f"{sign} {shown(str(change.path))}  ({sizes} bytes)"
 
 
+async def _diff(project: Project, arguments: argparse.Namespace) -> None:
+    changes = await project.diff()
+    texts = await project.texts() if arguments.text else ()
+    if arguments.json:
+        for change in changes.items:
+            sizes = {"size_before": change.size_before, "size": change.size}
+            _say({"type": "change", "kind": change.kind.value, "path": str(change.path), **sizes})
+        for file in texts:
+            _say({"type": "text", **dataclasses.asdict(file)})
+        return
+    for change in changes.items:
+        print(_changed(change))
+    for file in texts:
+        print(f"\n{shown(file.path)}{': ' if file.why_none else ''}{file.why_none}")
+        for line in file.lines:
+            print(f"  {shown(line)}")
+
+
 async def transactions(project: Project, arguments: argparse.Namespace) -> int:
     """Show the last commit, take commits back, recover, or say where the state is."""
     if arguments.command == "where":
@@ -155,23 +173,7 @@ async def transactions(project: Project, arguments: argparse.Namespace) -> int:
             print(safe(state))
         return 0
     if arguments.command == "diff":
-        changes = await project.diff()
-        texts = await project.texts() if arguments.text else ()
-        for change in changes.items:
-            if arguments.json:
-                sizes = {"size_before": change.size_before, "size": change.size}
-                _say(
-                    {"type": "change", "kind": change.kind.value, "path": str(change.path), **sizes}
-                )
-            else:
-                print(_changed(change))
-        for file in texts:
-            if arguments.json:
-                _say({"type": "text", **dataclasses.asdict(file)})
-                continue
-            print(f"\n{shown(file.path)}{': ' if file.why_none else ''}{file.why_none}")
-            for line in file.lines:
-                print(f"  {shown(line)}")
+        await _diff(project, arguments)
         return 0
     if arguments.command == "undo":
         done = await project.undo(arguments.count)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cloche.assembly import Kernel
 from cloche.cli import inspect
@@ -93,15 +94,8 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
     if not argv:
         make_parser().error("run: say what to run, after --")
     named = arguments.network.split(",")
-    options = RunOptions(
-        memory_bytes=arguments.memory,
-        cpu_percent=arguments.cpu,
-        processes=arguments.pids,
-        timeout_seconds=arguments.timeout,
-        wait_seconds=arguments.wait,
-        conflicts=arguments.conflicts,
-        only=tuple(arguments.only),
-        check_reads=arguments.check_reads,
+    options = replace(
+        _options(arguments),
         network=() if named == ["none"] else tuple(named),
         keep=arguments.keep,
         discard=arguments.discard,
@@ -112,12 +106,9 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
     return (await _follow(project.run(argv, options), shower)).exit_status
 
 
-def _read_stdin() -> bytes:
-    return os.read(0, 65536)
-
-
-async def _verb(project: Project, arguments: argparse.Namespace) -> int:
-    options = RunOptions(
+def _options(arguments: argparse.Namespace) -> RunOptions:
+    """Give what every command that runs something may be told."""
+    return RunOptions(
         memory_bytes=arguments.memory,
         cpu_percent=arguments.cpu,
         processes=arguments.pids,
@@ -126,8 +117,15 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
         conflicts=arguments.conflicts,
         only=tuple(arguments.only),
         check_reads=arguments.check_reads,
-        port=getattr(arguments, "port", 0),
     )
+
+
+def _read_stdin() -> bytes:
+    return os.read(0, 65536)
+
+
+async def _verb(project: Project, arguments: argparse.Namespace) -> int:
+    options = replace(_options(arguments), port=getattr(arguments, "port", 0))
     run: Run = getattr(project, arguments.command)(options)
     result = await _follow(run, make_shower(as_json=arguments.json, log=arguments.log))
     return result.exit_status
@@ -136,10 +134,10 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
 async def _follow(run: Run, shower: Shower) -> RunResult:
     """Show a run to its end; an interrupt cancels it and waits until nothing of it is left."""
     loop = asyncio.get_running_loop()
-    numbers = [signal.SIGINT, signal.SIGTERM]
+    numbers = [signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means to go on
         numbers.append(signal.SIGHUP)
-    for number in numbers:
+    for number in (signal.SIGINT, *numbers):
         loop.add_signal_handler(number, run.cancel)
     try:
         with contextlib.closing(shower):
@@ -148,7 +146,7 @@ async def _follow(run: Run, shower: Shower) -> RunResult:
         return await run
     finally:
         loop.add_signal_handler(signal.SIGINT, _go_on_ending)
-        for number in numbers[1:]:
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

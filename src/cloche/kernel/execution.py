@@ -109,6 +109,7 @@ async def _typed(running: Awaitable[RunResult], work: Work, terms: Terms) -> Run
 async def _transact(
     work: Work, terms: Terms, stream: EventStream, job: str, began: float
 ) -> RunResult:
+    choice = choice_of(work.options)  # a pattern that is none is told before anything runs
     workspace = await in_thread(Workspace.open, terms.context.project_root, terms.state_home)
     try:
         owned = terms.provider.destroy(_NoFiles())
@@ -122,7 +123,7 @@ async def _transact(
             if refused := terms.machine.features.refused_overlay:
                 stream.emit(Note(text=f"{_COPIED}: {refused}"))
             made, status = await _body(work, session)
-            committed = await _conclude(work, session, transaction, status)
+            committed = await _conclude(work, session, transaction, status, choice)
         except BaseException:
             # Also on cancellation: what was not committed never happened.
             with suppress(ClocheError, OSError):
@@ -169,14 +170,14 @@ async def _body(work: Work, session: Session) -> tuple[ArtifactMade | None, int]
 
 
 async def _conclude(
-    work: Work, session: Session, transaction: Transaction, status: int
+    work: Work, session: Session, transaction: Transaction, status: int, choice: Choice
 ) -> ChangesCommitted | None:
     wanted = work.commits and not work.options.discard and (status == 0 or work.options.keep)
     if not wanted:
         await in_thread(transaction.rollback)
         return None
     try:
-        done = await past_return(transaction.commit, screen_rules(session), choice_of(work.options))
+        done = await past_return(transaction.commit, screen_rules(session), choice)
     except ChangesRefused as refusal:
         for reason in refusal.reasons:
             session.note(Denied(step="commit", rule="commit", tried=reason, remedy=refusal.remedy))
@@ -199,9 +200,8 @@ async def _conclude(
 
 def choice_of(options: RunOptions) -> Choice:
     """Give what a person chose for the commit. A pattern that names a directory means all in it. Pure."""
-    globs = tuple(
-        Glob(text) for pattern in options.only for text in (pattern, f"{pattern.rstrip('/')}/**")
-    )
+    patterns = [pattern.rstrip("/") for pattern in options.only]
+    globs = tuple(Glob(text) for pattern in patterns for text in (pattern, f"{pattern}/**"))
 
     def selects(path: str) -> bool:
         # `dist/**` takes the directory itself too, which is the only way to take a tree whole.

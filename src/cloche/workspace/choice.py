@@ -30,6 +30,9 @@ class Choice:
     """Abort also where the user changed what the run did not write, and may have read: O(project)."""
 
 
+EVERYTHING = Choice()
+
+
 class Disputed:
     """The entries that both sides changed, and which operations that concerns. Pure."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cloche.workspace.diff import walk_base
-from cloche.workspace.errors import TreeTooLarge
+from cloche.workspace.errors import PathBlocked, TreeTooLarge
 from cloche.workspace.jail import read_below
 from cloche.workspace.journal import Fingerprint, Journal
 
@@ -35,8 +35,12 @@ def text_changes(record: Journal, project: int, directory: int) -> Iterator[Text
     """
     seen = 0
     for operation in record.operations:
-        before = _files(directory, operation.store, operation.outgoing)
-        after = _files(project, operation.path, operation.incoming)
+        try:
+            before = _files(directory, operation.store, operation.outgoing)
+            after = _files(project, operation.path, operation.incoming)
+        except (TreeTooLarge, PathBlocked) as error:
+            yield TextChange(path=operation.path, why_none=f"not compared: {error.why}")
+            continue
         for inner in sorted(before | after):
             path = f"{operation.path}{inner}"
             seen += 1
@@ -45,8 +49,9 @@ def text_changes(record: Journal, project: int, directory: int) -> Iterator[Text
                     path=path, why_none=f"and all behind it: more than {_MOST_FILES} files"
                 )
                 return
-            old = _read(directory, f"{operation.store}{inner}") if inner in before else b""
-            new = _read(project, path) if inner in after else b""
+            stored = f"{operation.store}{inner}"
+            old = read_below(directory, stored, _MOST_BYTES) if inner in before else b""
+            new = read_below(project, path, _MOST_BYTES) if inner in after else b""
             change = compare(path, old, new)
             if change is not None:
                 yield change
@@ -70,20 +75,16 @@ def compare(path: str, before: bytes | None, after: bytes | None) -> TextChange 
 
 
 def _files(root: int, path: str, entry: Fingerprint | None) -> set[str]:
-    """Give what is to be compared: "" for a file itself, "/name" for each file of a directory."""
+    """Give what is to be compared: "" for a file itself, "/name" for each file of a directory.
+
+    Raises TreeTooLarge and PathBlocked.
+    """
     if entry is None or stat.S_ISLNK(entry.mode):
         return set()
     if not stat.S_ISDIR(entry.mode):
         return {""}
-    found: set[str] = set()
-    try:
-        for below, status in walk_base(root, path, limit=_MOST_FILES * 4):
-            if stat.S_ISREG(status.st_mode):
-                found.add(below.removeprefix(path))
-    except TreeTooLarge:
-        pass  # the first ones are shown, and the count says that there are more
-    return found
-
-
-def _read(root: int, path: str) -> bytes | None:
-    return read_below(root, path, _MOST_BYTES)
+    return {
+        below.removeprefix(path)
+        for below, status in walk_base(root, path, limit=_MOST_FILES * 4)
+        if stat.S_ISREG(status.st_mode)
+    }

@@ -13,7 +13,7 @@ from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import insist_on_moving
-from cloche.workspace.choice import Choice
+from cloche.workspace.choice import EVERYTHING, Choice
 from cloche.workspace.diff import OPAQUE, Changes, has_more_than
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
@@ -179,10 +179,10 @@ class Transaction:
 
     def diff(self) -> Changes:
         """Give what a commit would change, unscreened."""
-        preparation = self._preparer(_LOOKING, touch=False).prepare()
+        preparation = self._preparer(_LOOKING, EVERYTHING, touch=False).prepare()
         return Changes(items=tuple(preparation.changes))
 
-    def commit(self, rules: ScreenRules, choice: Choice = Choice()) -> Committed:  # noqa: B008
+    def commit(self, rules: ScreenRules, choice: Choice = EVERYTHING) -> Committed:
         """Make the layer the project, atomically.
 
         Raises EditedMeanwhile or ChangesRefused, PathBlocked, and SystemRefused
@@ -197,7 +197,7 @@ class Transaction:
 
     def _commit(self, rules: ScreenRules, choice: Choice) -> Committed:
         with self._written_beside():
-            preparation = self._preparer(rules, touch=True, choice=choice).prepare()
+            preparation = self._preparer(rules, choice, touch=True).prepare()
         done = Committed(
             transaction=self.id,
             left_to_user=preparation.left_to_user,
@@ -254,13 +254,7 @@ class Transaction:
         finally:
             wait()
 
-    def _preparer(
-        self,
-        rules: ScreenRules,
-        *,
-        touch: bool,
-        choice: Choice = Choice(),  # noqa: B008
-    ) -> Preparer:
+    def _preparer(self, rules: ScreenRules, choice: Choice, *, touch: bool) -> Preparer:
         return Preparer(
             self._upper,
             self._places.project,
