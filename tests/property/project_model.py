@@ -47,7 +47,7 @@ class Tree:
         """Give the tree as `seen` gives a real one, mtimes aside."""
         found: Seen = {}
         for path, node in sorted(self.nodes.items()):
-            names = [other for other, same in self.nodes.items() if same is node]
+            names = self.names_of(path)
             group = min(names) if len(names) > 1 and node.kind == stat.S_IFREG else ""
             found[path] = (node.kind, node.mode, node.content, group, 0)
         return found
@@ -83,6 +83,10 @@ class Tree:
     def below(self, path: str) -> list[str]:
         """Give what is under a directory, itself not counted."""
         return [other for other in self.nodes if other.startswith(f"{path}/")]
+
+    def names_of(self, path: str) -> list[str]:
+        """Give every name of what is at `path`."""
+        return [other for other, node in self.nodes.items() if node is self.nodes[path]]
 
     def _write(self, path: str, content: bytes) -> None:
         if path not in self.nodes:

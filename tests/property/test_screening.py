@@ -53,6 +53,7 @@ def _environment(place: Path) -> dict[str, str]:
 @example(text="a/.GIT./config")
 @example(text=".git::$INDEX_ALLOCATION/config")
 @example(text="a\\.git\\config")
+@example(text="\\")
 @settings(max_examples=400)
 @given(text=TEXTS)
 def test_a_path_that_git_refuses_anywhere_does_not_come_in(repository: Path, text: str) -> None:

@@ -26,7 +26,15 @@ from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
 
 NAMES = st.sampled_from(["a", "b", "c"])
-PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+# Few, and most of them there from the start, so that most deeds do something.
+PATHS = st.sampled_from(
+    ["a", "b", "c", "a/a", "a/b", "a/c", "a/d", "b/a", "b/b", "b/c", "a/a/c", "a/a/d", "b/a/c"]
+)
+START: list[Deed] = [
+    *(("mkdir", "a"), ("mkdir", "a/a"), ("mkdir", "b"), ("symlink", "b/b", "nowhere")),
+    *(("write", path, b"old") for path in ("c", "a/c", "a/a/c", "b/c")),
+    ("link", "b/c", "a/b"),
+]
 CONTENTS = st.sampled_from([b"", b"x", b"longer content"])
 # Where no name leads, so that no deed goes through a link.
 TARGETS = st.sampled_from(["nowhere", "elsewhere"])
@@ -82,6 +90,11 @@ def _usable(tree: Tree, path: str, mode: int) -> int:
     return mode | (0o700 if tree.is_directory(path) else 0o400)
 
 
+def _overlay_marks(root: Path) -> list[Path]:
+    places = (place for place in root.rglob("*") if not place.is_symlink())
+    return [p for p in places if any(m.startswith("user.overlay.") for m in os.listxattr(p))]
+
+
 class Project(RuleBasedStateMachine):
     """One real project with its state, and beside it what the model says of it."""
 
@@ -105,18 +118,17 @@ class Project(RuleBasedStateMachine):
 
     @initialize(deeds=st.lists(DEEDS, max_size=8).map(_joined))
     def start(self, deeds: list[Deed]) -> None:
-        self._by_hand(deeds)
+        self._by_hand([*START, *deeds])
 
-    @precondition(lambda self: self.transaction is None)
-    @rule()
     def begin(self) -> None:
         self.transaction = self.workspace.begin()
         self.pending, self.merged = self.now.begun(), None
         self.edited, self.hidden, self.disturbed = set(), set(), False
 
-    @precondition(lambda self: self.transaction is not None)
     @rule(deeds=BUILDS, modes=st.lists(st.tuples(PATHS, MODES), max_size=2))
     def build(self, deeds: list[Deed], modes: list[tuple[str, int]]) -> None:
+        if self.transaction is None:
+            self.begin()
         assert self.transaction is not None
         changes = [("chmod", path, _usable(self.pending, path, mode)) for path, mode in modes]
         for deed in (*changes, *deeds):
@@ -124,6 +136,12 @@ class Project(RuleBasedStateMachine):
         self.merged = build(self.transaction, *changes, *deeds)
         self.hidden |= self.now.nodes.keys() - self.pending.nodes.keys()
         assert without_times(self.merged) == self.pending.render()
+
+    @rule(path=PATHS, content=CONTENTS)
+    def edit_what_is_built(self, path: str, content: bytes) -> None:
+        """A build and a person write one file."""
+        self.build([("write", path, b"built")], [])
+        self.edit(path, content)
 
     @rule(path=PATHS, content=CONTENTS)
     def edit(self, path: str, content: bytes) -> None:
@@ -135,12 +153,16 @@ class Project(RuleBasedStateMachine):
         if self.transaction is None:
             return
         self.disturbed = True
-        if not self._is_touched(path):
-            self.pending.do_below(deed)
-        elif content:
-            self.edited.add(path)
-        else:
+        if not content:
             self.edited.discard(path)
+            if not self._is_touched(path):
+                self.pending.do_below(deed)
+            return
+        for name in self.now.names_of(path):
+            if not self._is_touched(name):
+                self.pending.do_below(("write", name, content))
+            elif name == path:
+                self.edited.add(path)
 
     @precondition(lambda self: self.transaction is not None)
     @rule()
@@ -231,8 +253,9 @@ class Project(RuleBasedStateMachine):
         else:
             self.past = [*self.past, (self.now, before)][-5:]
             self.now = self.pending.ended()
-            if self.merged is not None and not self.disturbed:
+            if not self.disturbed:
                 assert seen(self.project) == self.merged
+            assert not _overlay_marks(self.project)
         self._ended()
 
     def _ended(self) -> None:
@@ -268,5 +291,5 @@ class Project(RuleBasedStateMachine):
 
 TestProject = Project.TestCase
 TestProject.settings = settings(
-    max_examples=settings.default.max_examples // 4, stateful_step_count=25
+    max_examples=settings.default.max_examples // 2, stateful_step_count=25
 )

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cloche.assembly import Kernel
 from cloche.cli import inspect
@@ -19,7 +20,6 @@ from cloche.errors import ClocheError, SystemRefused
 from cloche.kernel.context import KernelSettings, RunOptions, RunResult
 from cloche.kernel.project import Project
 from cloche.kernel.run import Run
-from cloche.model.conflicts import Conflicts
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -98,18 +98,11 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
     if not argv:
         make_parser().error("run: say what to run, after --")
     named = arguments.network.split(",")
-    options = RunOptions(
-        memory_bytes=arguments.memory,
-        cpu_percent=arguments.cpu,
-        processes=arguments.pids,
-        timeout_seconds=arguments.timeout,
-        wait_seconds=arguments.wait,
+    options = replace(
+        _options(arguments),
         network=() if named == ["none"] else tuple(named),
         keep=arguments.keep,
         discard=arguments.discard,
-        hold=arguments.hold,
-        conflicts=Conflicts(arguments.conflicts),
-        check_reads=arguments.check_reads,
         stdin=None if sys.stdin is None or sys.stdin.isatty() else _read_stdin,
     )
     project = await kernel.project(arguments.project, any_directory=True)
@@ -117,22 +110,26 @@ async def _run(kernel: Kernel, arguments: argparse.Namespace) -> int:
     return (await _follow(project.run(argv, options), shower)).exit_status
 
 
-def _read_stdin() -> bytes:
-    return os.read(0, 65536)
-
-
-async def _verb(project: Project, arguments: argparse.Namespace) -> int:
-    options = RunOptions(
+def _options(arguments: argparse.Namespace) -> RunOptions:
+    """Give what every command that runs something may be told."""
+    return RunOptions(
         memory_bytes=arguments.memory,
         cpu_percent=arguments.cpu,
         processes=arguments.pids,
         timeout_seconds=arguments.timeout,
         wait_seconds=arguments.wait,
-        port=getattr(arguments, "port", 0),
         hold=arguments.hold,
-        conflicts=Conflicts(arguments.conflicts),
+        conflicts=arguments.conflicts,
         check_reads=arguments.check_reads,
     )
+
+
+def _read_stdin() -> bytes:
+    return os.read(0, 65536)
+
+
+async def _verb(project: Project, arguments: argparse.Namespace) -> int:
+    options = replace(_options(arguments), port=getattr(arguments, "port", 0))
     run: Run = getattr(project, arguments.command)(options)
     result = await _follow(run, make_shower(as_json=arguments.json, log=arguments.log))
     return result.exit_status
@@ -141,10 +138,10 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
 async def _follow(run: Run, shower: Shower) -> RunResult:
     """Show a run to its end; an interrupt cancels it and waits until nothing of it is left."""
     loop = asyncio.get_running_loop()
-    numbers = [signal.SIGINT, signal.SIGTERM]
+    numbers = [signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means to go on
         numbers.append(signal.SIGHUP)
-    for number in numbers:
+    for number in (signal.SIGINT, *numbers):
         loop.add_signal_handler(number, run.cancel)
     try:
         with contextlib.closing(shower):
@@ -153,7 +150,7 @@ async def _follow(run: Run, shower: Shower) -> RunResult:
         return await run
     finally:
         loop.add_signal_handler(signal.SIGINT, _go_on_ending)
-        for number in numbers[1:]:
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

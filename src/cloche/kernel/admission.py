@@ -67,9 +67,14 @@ async def _wait_turn(place: Place, claim: Claim, session: Session) -> bool:
             waited = time.monotonic() - began
             if patience is not None and waited >= patience:
                 raise BudgetTaken(claim.step, patience, turn.position, _holders_in_words(turn))
-            pause = min(_QUICKEST * turn.position, _SLOWEST)
-            pause = pause if patience is None else min(pause, patience - waited)
+            pause = pause_of(turn.position, None if patience is None else patience - waited)
         await asyncio.sleep(pause)
+
+
+def pause_of(position: int, left: float | None) -> float:
+    """Give the seconds until the next look, of who is at `position` and may wait `left` more. Pure."""
+    pause = min(_QUICKEST * position, _SLOWEST)
+    return pause if left is None else min(pause, left)
 
 
 def _waiting(claim: Claim, turn: Turn, budget_bytes: int) -> Waiting:

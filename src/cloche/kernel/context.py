@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from cloche.capability.capability import Capability
+from cloche.capability.constraint import least
 from cloche.errors import InvalidValue
 from cloche.model.conflicts import Conflicts
 from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Event, Output
@@ -105,10 +105,10 @@ class ExecutionContext:
         """Give the stricter of these terms and `options`, with the `hosts` they name."""
         return replace(
             self,
-            max_memory_bytes=_least(self.max_memory_bytes, options.memory_bytes),
-            max_cpu_percent=_least(self.max_cpu_percent, options.cpu_percent),
-            timeout_seconds=_least(self.timeout_seconds, options.timeout_seconds),
-            max_processes=_least(self.max_processes, options.processes),
+            max_memory_bytes=least(self.max_memory_bytes, options.memory_bytes),
+            max_cpu_percent=least(self.max_cpu_percent, options.cpu_percent),
+            timeout_seconds=least(self.timeout_seconds, options.timeout_seconds),
+            max_processes=least(self.max_processes, options.processes),
             hosts=hosts,
         )
 
@@ -130,15 +130,6 @@ class ExecutionContext:
         }
         chosen = {k: min(v, getattr(limits, k)) for k, v in ceilings.items() if v is not None}
         return replace(limits, **chosen)
-
-
-Number = TypeVar("Number", int, float)
-
-
-def _least(one: Number | None, other: Number | None) -> Number | None:
-    """Give the smaller ceiling; None is none."""
-    given = [value for value in (one, other) if value is not None]
-    return min(given, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

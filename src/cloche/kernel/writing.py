@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cloche.kernel.admission import pause_of
 from cloche.kernel.context import RunOptions
 from cloche.kernel.ends import in_thread
 from cloche.model.event import Event, Holder, Waiting
 from cloche.workspace.errors import WorkspaceBusy
 from cloche.workspace.line import WriterTurn
 from cloche.workspace.workspace import Workspace
-
-_QUICKEST, _SLOWEST = 0.05, 1.0  # as in kernel.admission
 
 
 async def wait_to_write(
@@ -31,8 +30,8 @@ async def wait_to_write(
         if turn != told:
             emit(_waiting(turn, str(project)))
         told = turn
-        pause = min(_QUICKEST * turn.position, _SLOWEST)
-        await asyncio.sleep(pause if patience is None else min(pause, patience - waited))
+        left = None if patience is None else patience - waited
+        await asyncio.sleep(pause_of(turn.position, left))
 
 
 def _waiting(turn: WriterTurn, project: str) -> Waiting:

@@ -42,7 +42,10 @@ class FileRules:
 
     def denying_elsewhere(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
         """Give the denials that mean what another system would take `path` for: CVE-2014-9390."""
-        there = JailPath(taken_for(path.parts))
+        parts = taken_for(path.parts)
+        if not parts:
+            return ()  # nothing but separators of another system, such as a file named "\\"
+        there = JailPath(parts)
         found = self._deny_elsewhere.matching(there)
         if found and any(glob.folded.matches(there) for glob in self.exempt):
             return ()

@@ -18,3 +18,6 @@ class Choice:
     conflicts: Conflicts = Conflicts.ABORT
     check_reads: bool = False
     """Refuse when anything outside tools' own trees was changed meanwhile: the run may have read it."""
+
+
+EVERYTHING = Choice()

@@ -5,6 +5,7 @@ goes by descriptors, follows no link, keeps its own list instead of recursing,
 and stops at the limits it is given.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -14,11 +15,12 @@ from enum import Enum
 
 from cloche.model.paths import JailPath
 from cloche.workspace.errors import EditedMeanwhile, PathBlocked, TreeTooLarge
-from cloche.workspace.jail import by_descriptor, join, open_directory, opened
+from cloche.workspace.jail import by_descriptor, join, open_beneath, open_directory, opened
 
 # A path that is longer cannot be named together with the directory it is in
 # (PATH_MAX, linux/limits.h), and ordinary tools could not open the result.
 LONGEST = 4000
+_MOUNTED = "something else is mounted there"
 
 OVERLAY_MARK = "user.overlay."  # Documentation/filesystems/overlayfs.rst, "userxattr"
 OPAQUE = OVERLAY_MARK + "opaque"
@@ -135,22 +137,37 @@ def walk_upper(upper: int, base: int, *, limit: int, opener: Opener) -> Iterator
                     waiting.append(found)
 
 
+def refuse_mount(base: int, path: str) -> None:
+    """Raise PathBlocked where something is mounted at `path`, which no rename can then move (EBUSY)."""
+    try:
+        os.close(open_beneath(base, path, os.O_PATH, same_mount=True))
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise PathBlocked(path, _MOUNTED) from error
+
+
 def walk_base(
     base: int, path: str, *, limit: int, passes: Callable[[str], bool] = lambda _: False
 ) -> Iterator[tuple[str, os.stat_result]]:
     """Give every entry of the project's directory `path`, itself first.
 
     What cannot be read is passed over: nobody but the user can have hidden it. So is what
-    `passes` says yes to, with all below it.
+    `passes` says yes to, with all below it. Raises PathBlocked where another file system is
+    mounted in it: a rename would take that along, and what is later thrown away would be its
+    content.
     """
     waiting = [path]
     seen = 0
     while waiting:
         current = waiting.pop()
         try:
-            directory = open_directory(base, current)
+            directory = open_directory(base, current, same_mount=True)
         except (PermissionError, FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise PathBlocked(current, _MOUNTED) from error
+            raise
         try:
             if current == path:
                 yield path, os.fstat(directory)

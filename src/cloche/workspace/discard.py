@@ -12,7 +12,7 @@ import stat
 
 from cloche.workspace import layout
 from cloche.workspace.effects import Effects
-from cloche.workspace.jail import names_in, open_directory
+from cloche.workspace.jail import names_in, open_beneath, open_directory
 
 
 def discard(at: int, name: str, effects: Effects, *, into: int | None = None) -> None:
@@ -68,7 +68,8 @@ def _remove_entry(root: int, name: str, effects: Effects) -> None:
 
 
 def _open(at: int, name: str, effects: Effects) -> int:
-    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
+    # What is mounted in a directory moves with it, and is not ours to delete: EXDEV leaves it alone.
+    descriptor = open_beneath(at, name, os.O_PATH | os.O_DIRECTORY, same_mount=True)
     try:
         if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o700 != 0o700:
             with contextlib.suppress(PermissionError):

@@ -9,7 +9,7 @@ from cloche.workspace import layout
 from cloche.workspace.apply import replay
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import RecoveryNeeded
+from cloche.workspace.errors import JournalDamaged, RecoveryNeeded
 from cloche.workspace.jail import names_in, open_directory, opened
 from cloche.workspace.journal import Journal, Kind
 from cloche.workspace.readers import begin_generation, end_generation, kept_from_reading
@@ -103,8 +103,10 @@ def settle(directory: str, number: int, places: layout.Places, effects: Effects)
     effects.fsync(places.state)
     numbers = sorted(undo_numbers(places.state))
     for old in numbers[:-_KEPT_UNDO]:
-        move_to_shelf(old, places, effects)
-        discard(places.state, layout.undo_name(old), effects)
+        # A record that cannot be read stays: nobody knows what in it is the user's.
+        with contextlib.suppress(JournalDamaged):
+            move_to_shelf(old, places, effects)
+            discard(places.state, layout.undo_name(old), effects)
 
 
 def undo_numbers(state: int) -> tuple[int, ...]:

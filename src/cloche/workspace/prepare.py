@@ -18,6 +18,7 @@ from cloche.workspace.diff import (
     Kind,
     Role,
     is_whiteout,
+    refuse_mount,
     walk_base,
     walk_upper,
 )
@@ -117,8 +118,10 @@ class Preparer:
         if found.reasons:
             raise ChangesRefused(tuple(found.reasons))
         self._keep_what_matters()
-        # Deepest first: restoring a parent's times must come after its children's.
-        found.metadata.sort(key=lambda item: -item.path.count("/") - (item.path != ""))
+        # Deepest first: restoring a parent's times must come after its children's, and a mode of
+        # 0000 would not let a later one in.
+        for items in (found.metadata, found.before):
+            items.sort(key=lambda item: -item.path.count("/") - (item.path != ""))
         return found
 
     def look(self) -> Preparation:
@@ -328,8 +331,14 @@ class Preparer:
             self._found.before.append(_metadata(path, base, times=True))
 
     def _below(self, found: Difference) -> list[tuple[str, os.stat_result]]:
-        """Give what the project has in a directory that is to be deleted or replaced, itself first."""
-        if found.base is None or found.role is Role.MERGED or found.path in self._owned:
+        """Give what the project has in a directory that is to be deleted or replaced, itself first.
+
+        Raises PathBlocked for a mounted place.
+        """
+        if found.base is None or found.role is Role.MERGED:
+            return []
+        refuse_mount(self._base, found.path)
+        if found.path in self._owned:
             return []
         if not stat.S_ISDIR(found.base.st_mode):
             return []
@@ -343,13 +352,12 @@ class Preparer:
             self._found.reasons += delete_reasons(path, self._rules)
 
     def _add_change(self, kind: Kind, found: Difference, *, is_directory: bool) -> None:
-        size = found.upper.st_size if stat.S_ISREG(found.upper.st_mode) else 0
         self._found.changes.append(
             Change(
                 kind=kind,
                 path=JailPath(tuple(found.path.split("/"))),
                 is_directory=is_directory,
-                size=size,
+                size=found.upper.st_size if stat.S_ISREG(found.upper.st_mode) else 0,
                 entries=1,
             )
         )

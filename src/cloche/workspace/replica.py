@@ -152,7 +152,7 @@ class Replica:
     def _give(self, place: int, owner: tuple[int, int]) -> None:
         """Make the copy the user's whose project it is: root shows them as the program's own."""
         self._effects.chown(place, *owner)
-        for entry in MergedTree(place, place).walk("", limit=_MOST_ENTRIES, exclude=()):
+        for entry in MergedTree(place).walk("", limit=_MOST_ENTRIES, exclude=()):
             descriptor = open_beneath(place, str(entry.path), os.O_PATH)
             try:
                 self._effects.chown(descriptor, *owner)

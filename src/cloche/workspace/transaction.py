@@ -14,7 +14,7 @@ from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import insist_on_moving
-from cloche.workspace.choice import Choice
+from cloche.workspace.choice import EVERYTHING, Choice
 from cloche.workspace.compare import Comparer, Comparison
 from cloche.workspace.diff import OPAQUE, Changes, has_more_than
 from cloche.workspace.discard import discard
@@ -44,7 +44,6 @@ _NO_EXCHANGE = (
     "its file system cannot exchange two names in one step (RENAME_EXCHANGE, renameat2(2)), "
     "as some network and FAT file systems cannot"
 )
-_EVERYTHING = Choice()
 _MANY = 1 << 62
 _WORTH_A_THREAD = 1000  # entries; below, two syncs take longer than one and the scan
 _LOOKING = ScreenRules(
@@ -205,7 +204,7 @@ class Transaction:
 
     def diff(self) -> Changes:
         """Give what a commit would change, unscreened."""
-        preparation = self._preparer(_LOOKING, Choice()).prepare()
+        preparation = self._preparer(_LOOKING, EVERYTHING).prepare()
         return Changes(items=tuple(preparation.changes))
 
     def compare(self, *, text: bool) -> Comparison:
@@ -241,7 +240,7 @@ class Transaction:
         self._close()
         return told
 
-    def commit(self, rules: ScreenRules, choice: Choice = _EVERYTHING) -> Committed:
+    def commit(self, rules: ScreenRules, choice: Choice = EVERYTHING) -> Committed:
         """Make the layer the project, atomically.
 
         Raises SelectionRefused, EditedMeanwhile or ChangesRefused, PathBlocked, and

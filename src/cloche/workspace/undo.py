@@ -11,7 +11,7 @@ from cloche.workspace.effects import Effects
 from cloche.workspace.errors import UndoRefused
 from cloche.workspace.finish import finish, is_undone, read_record, undo_numbers
 from cloche.workspace.jail import opened, status
-from cloche.workspace.journal import Action, Journal, Kind, Metadata, Operation, Tally
+from cloche.workspace.journal import Action, Journal, Kind, Operation, Tally
 from cloche.workspace.report import Committed
 from cloche.workspace.reserve import keep_room
 
@@ -37,7 +37,7 @@ def undo_last(places: layout.Places, effects: Effects) -> Committed:
         number=number,
         began=record.began,
         operations=tuple(_reversed(operation) for operation in record.operations),
-        metadata=_metadata(record),
+        metadata=record.before,
         owned=record.owned,
         tally=Tally(
             added=record.tally.deleted,
@@ -68,23 +68,6 @@ def _reversed(operation: Operation) -> Operation:
         incoming=operation.outgoing,
         outgoing=operation.incoming,
     )
-
-
-def _metadata(record: Journal) -> tuple[Metadata, ...]:
-    """Give what directories were, those that come back too: leaving, they were opened and aged."""
-    returning = [
-        Metadata(
-            path=operation.path,
-            mode=stat.S_IMODE(operation.outgoing.mode),
-            accessed=operation.outgoing.modified,
-            modified=operation.outgoing.modified,
-        )
-        for operation in record.operations
-        if operation.outgoing is not None and stat.S_ISDIR(operation.outgoing.mode)
-    ]
-    # Deepest first: a mode of 0000 would not let a later one in.
-    both = [*record.before, *returning]
-    return tuple(sorted(both, key=lambda item: -item.path.count("/") - (item.path != "")))
 
 
 def _edited(record: Journal, places: layout.Places, number: int) -> tuple[str, ...]:

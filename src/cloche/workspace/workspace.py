@@ -7,7 +7,7 @@ from pathlib import Path
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
-from cloche.workspace.choice import Choice
+from cloche.workspace.choice import EVERYTHING, Choice
 from cloche.workspace.compare import Comparer, Comparison
 from cloche.workspace.discard import discard, sweep
 from cloche.workspace.effects import Effects
@@ -31,8 +31,6 @@ from cloche.workspace.transaction import Transaction
 from cloche.workspace.undo import undo_last
 
 __all__ = ["Committed", "PastCommit", "RecoveryReport", "Workspace"]
-
-_EVERYTHING = Choice()
 
 
 class Workspace:
@@ -110,7 +108,7 @@ class Workspace:
         return find_held(self._places.state)
 
     def commit_held(
-        self, rules: Callable[[Held], ScreenRules], choice: Choice = _EVERYTHING
+        self, rules: Callable[[Held], ScreenRules], choice: Choice = EVERYTHING
     ) -> Committed:
         """Commit the held transaction; what `choice` does not select of it is thrown away.
 

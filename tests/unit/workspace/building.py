@@ -38,6 +38,9 @@ _DUMPABLE = 4  # PR_SET_DUMPABLE, linux/prctl.h
 _CAPABILITY_VERSION = 0x2008_0522  # linux/capability.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
+_apart: list[int] = []
+"""Who of us and those we were forked from made the namespaces we are in."""
+
 Deed = tuple[Any, ...]
 Seen = dict[str, tuple[Any, ...]]
 _Result = TypeVar("_Result")
@@ -116,8 +119,15 @@ def undo(project: Path, count: int = 1) -> None:
 
 
 def own_namespaces() -> None:
-    """Have a user namespace that maps us alone, and mounts of our own. Skips where refused."""
+    """Have a user namespace that maps us alone, and mounts of our own. Skips where refused.
+
+    A child of who has them gets mounts alone: in a further user namespace those that it found
+    would be locked, and overlayfs takes no layer with such in it.
+    """
     uid, gid = os.geteuid(), os.getegid()
+    if _apart:
+        calls.unshare(_NEW_MOUNTS)
+        return
     try:
         calls.unshare(_NEW_USER | _NEW_MOUNTS)
     except OSError as error:
@@ -125,6 +135,7 @@ def own_namespaces() -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
     Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    _apart.append(os.getpid())
 
 
 def build(transaction: Transaction, *deeds: Deed) -> Seen:

@@ -21,7 +21,7 @@ from tests.unit.workspace.building import (
     undo,
 )
 
-from cloche.workspace.errors import ChangesRefused
+from cloche.workspace.errors import ChangesRefused, PathBlocked
 from cloche.workspace.workspace import Workspace
 
 Whoever = Callable[[Callable[[Path], None]], None]
@@ -96,6 +96,35 @@ def test_a_directory_of_the_project_that_is_shut_stays_shut(whoever: Whoever, mo
         assert set(shown) == {"", "changed", "changed/file", "changed/new"}
         undo(project)
         assert seen(project) == before
+
+
+def test_a_directory_of_the_project_that_nobody_reads_is_whole_or_as_it_was(
+    whoever: Whoever,
+) -> None:
+    """8: of mode 0000. Who cannot look into it is refused before the mark; root is not."""
+
+    @whoever
+    def _(project: Path) -> None:
+        for name in ("changed", "deleted"):
+            build_natively(project, ("mkdir", name), ("write", f"{name}/file", b"1"))
+            (project / name).chmod(0)
+        before = seen(project, hidden=True)
+        opened = ("chmod", "changed", 0o755), ("write", "changed/new", b"2")
+        if os.geteuid() == 0:
+            commit(project, *opened, ("chmod", "changed", 0))
+            assert (project / "changed/new").read_bytes() == b"2"
+            undo(project)
+        else:
+            with pytest.raises(PathBlocked, match="changed"):
+                commit(project, *opened, ("chmod", "changed", 0))
+        assert seen(project, hidden=True) == before
+        commit(project, ("chmod", "deleted", 0o700), ("remove", "deleted"))
+        assert set(seen(project, hidden=True)) >= {"", "changed"}
+        assert not os.path.lexists(project / "deleted")
+        undo(project)
+        assert seen(project, hidden=True) == before
+        (project / "deleted").chmod(0o700)
+        assert (project / "deleted/file").read_bytes() == b"1"
 
 
 def test_a_name_of_255_bytes_goes_in_and_out(whoever: Whoever) -> None:

@@ -126,7 +126,8 @@ class Prober:
                 # Started by root, a copy is shown through an idmapped mount, which not every file system has.
                 ended, report = await self._try(_plan(self._host, stage, copies=True))
                 if ended.status == 0:
-                    return _with_copies(self._found(report, _copied(refusal)), refusal)
+                    found = self._found(report, _copied(refusal))
+                    return replace(found, refused_overlay=refusal.why)
         overlay = Finding(
             feature=Feature.OVERLAY, support=Support.NONE, why=refusal.why, mend=refusal.mend
         )
@@ -158,10 +159,6 @@ def _remove_stage(stage: Path) -> None:
     with contextlib.suppress(OSError):
         (stage / "work/work").chmod(0o700)
     shutil.rmtree(stage, ignore_errors=True)
-
-
-def _with_copies(features: Features, refusal: Refusal) -> Features:
-    return replace(features, refused_overlay=refusal.why)
 
 
 def _copied(refusal: Refusal) -> Finding:
