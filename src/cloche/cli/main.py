@@ -20,6 +20,7 @@ from cloche.errors import ClocheError, SystemRefused
 from cloche.kernel.context import KernelSettings, RunOptions, RunResult
 from cloche.kernel.project import Project
 from cloche.kernel.run import Run
+from cloche.model.conflicts import Conflicts
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -119,7 +120,7 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         timeout_seconds=arguments.timeout,
         wait_seconds=arguments.wait,
         hold=arguments.hold,
-        conflicts=arguments.conflicts,
+        conflicts=Conflicts(arguments.conflicts),
         check_reads=arguments.check_reads,
     )
 
