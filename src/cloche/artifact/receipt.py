@@ -105,7 +105,7 @@ class Statement:
             "_type": STATEMENT,
             "subject": [{"name": self.name, "digest": {"sha256": self.sha256}}],
             "predicateType": PREDICATE,
-            "predicate": _plain(self.receipt),
+            "predicate": as_plain(self.receipt),
         }
         return canonical(document)
 
@@ -121,9 +121,9 @@ def decode(payload: bytes) -> Statement:
         document = json.loads(payload)
         (subject,) = document["subject"]
         statement = Statement(
-            name=_read(str, subject["name"]),
-            sha256=_read(str, subject["digest"]["sha256"]),
-            receipt=_read(Receipt, document["predicate"]),
+            name=read_as(str, subject["name"]),
+            sha256=read_as(str, subject["digest"]["sha256"]),
+            receipt=read_as(Receipt, document["predicate"]),
         )
     except (KeyError, TypeError, RecursionError, InvalidValue) as error:
         raise ValueError("a field is missing or of another kind") from error
@@ -133,30 +133,31 @@ def decode(payload: bytes) -> Statement:
     return statement
 
 
-def _plain(value: Any) -> Any:  # Any: any of the values above, and JSON
+def as_plain(value: Any) -> Any:  # Any: a value, and JSON
+    """Give a frozen value as JSON holds it."""
     if isinstance(value, Enum):
         return value.value
     if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: as_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [as_plain(each) for each in value]
     return value
 
 
-def _read(kind: type[Value], value: Any) -> Value:  # Any: JSON
+def read_as(kind: type[Value], value: Any) -> Value:  # Any: JSON
     """Give `value` as a `kind`. Raises TypeError or ValueError where it is none, to any depth."""
     found: Any
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         if not isinstance(value, dict) or set(value) != set(hints):
             raise TypeError(kind.__name__)
-        found = kind(**{name: _read(hint, value[name]) for name, hint in hints.items()})
+        found = kind(**{name: read_as(hint, value[name]) for name, hint in hints.items()})
     elif typing.get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise TypeError("list")
-        found = tuple(_read(typing.get_args(kind)[0], each) for each in value)
+        found = tuple(read_as(typing.get_args(kind)[0], each) for each in value)
     elif isinstance(kind, types.UnionType):  # with None
-        found = None if value is None else _read(typing.get_args(kind)[0], value)
+        found = None if value is None else read_as(typing.get_args(kind)[0], value)
     elif issubclass(kind, Enum):
         found = kind(value)
     elif type(value) is kind or (kind is float and type(value) is int):

@@ -152,6 +152,7 @@ async def transactions(project: Project, arguments: argparse.Namespace) -> int:
     )
     text += f"; {report.discarded} unfinished transactions discarded"
     text += "; one run is held" if report.held else ""
+    text += "; `cloche ship` continues where one failed" if report.resumable else ""
     _tell("recovered", report, text, as_json=arguments.json)
     return 0
 

@@ -130,7 +130,11 @@ def _read_stdin() -> bytes:
 
 
 async def _verb(project: Project, arguments: argparse.Namespace) -> int:
-    options = replace(_options(arguments), port=getattr(arguments, "port", 0))
+    options = replace(
+        _options(arguments),
+        port=getattr(arguments, "port", 0),
+        fresh=getattr(arguments, "fresh", False),
+    )
     run: Run = getattr(project, arguments.command)(options)
     result = await _follow(run, make_shower(as_json=arguments.json, log=arguments.log))
     return result.exit_status

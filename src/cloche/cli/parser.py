@@ -44,9 +44,14 @@ def make_parser() -> argparse.ArgumentParser:
     scaffold.add_argument("directory", type=Path)
     terms = _terms()
     for verb, text in _VERBS.items():
-        commands.add_parser(verb, parents=[common, terms], help=text).add_argument(
-            "directory", type=Path
-        )
+        command = commands.add_parser(verb, parents=[common, terms], help=text)
+        command.add_argument("directory", type=Path)
+        if verb == "ship":
+            command.add_argument(
+                "--fresh",
+                action="store_true",
+                help="run also the steps that a failed ship has done",
+            )
     preview = commands.add_parser(
         "preview", parents=[common, terms], help="serve the development server until interrupted"
     )

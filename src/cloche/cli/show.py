@@ -29,6 +29,7 @@ from cloche.model.event import (
     PreviewReady,
     RunFinished,
     StepFinished,
+    StepSkipped,
     StepStarted,
     UsageMeasured,
     Waiting,
@@ -138,6 +139,8 @@ class PlainShower:
                 self._usage[event.step] = event
             case StepFinished():
                 self._finish(event)
+            case StepSkipped():
+                self._say(f"  {'kept':6} {shown(event.title):44} {event.why}", "green")
             case PreviewReady():
                 self._say(f"  answers at {event.url}", "bold green")
             case Waiting():

@@ -44,6 +44,8 @@ class Work:
     body: Body
     options: RunOptions
     commits: bool
+    resumes: bool = False
+    """Continue what a failed run of the same verb left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

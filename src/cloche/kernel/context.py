@@ -50,6 +50,8 @@ class RunOptions:
     """What becomes of files that the user changed meanwhile."""
     check_reads: bool = False
     """Commit only when nothing in the project was changed meanwhile that the run may have read."""
+    fresh: bool = False
+    """Run every step of `ship`, also those that a run that failed has done."""
     port: int = 0
     """Host port of a preview; 0 lets the system choose."""
     wait_seconds: float | None = None

@@ -29,6 +29,10 @@ from cloche.runtimes.provider import RuntimeProvider
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
 
+_KEPT = (
+    "the steps that were done are kept, outside of the project: the next `cloche {verb}` goes on "
+    "from there, and runs again what depends on anything that you change (--fresh: all)"
+)
 _COPIED = "steps get a copy of the project, which takes time and room, since overlays are refused"
 
 
@@ -96,7 +100,9 @@ async def _transact(
     try:
         owned = terms.provider.destroy(_NoFiles())
         await wait_to_write(workspace, terms.context.project_root, work.options, stream.emit)
-        transaction = await in_thread(workspace.begin, owned=owned)
+        if work.resumes and work.options.fresh:
+            await in_thread(workspace.forget_checkpoints)
+        transaction = await in_thread(workspace.begin, owned=owned, resumes=work.resumes)
         try:
             session = _session(work, terms, transaction, stream, job)
             group = terms.context.project_root.stat().st_gid
@@ -109,7 +115,8 @@ async def _transact(
         except BaseException:
             # Also on cancellation: what was not committed never happened.
             with suppress(ClocheError, OSError):
-                await in_thread(transaction.rollback)
+                if await in_thread(transaction.set_aside):
+                    stream.emit(Note(text=_KEPT.format(verb=work.verb)))
             raise
     finally:
         await past_return(workspace.close)  # what was committed before an interrupt stays said

@@ -39,7 +39,7 @@ def _take(step: Step, output: Output, places: Places, session: Session) -> None:
         return
     destination = JailPath.parse(output.commit_to)
     if stat.S_ISDIR(status.st_mode):
-        session.transaction.take_tree(source, destination)
+        session.transaction.take(source, destination)
         return
     if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
         raise OutputRefused(step.id, output.path, "it is not a regular file of at most 64 MiB")

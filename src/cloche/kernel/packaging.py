@@ -47,8 +47,8 @@ def make_package(plan: Plan, session: Session) -> ArtifactMade:
         session.epoch,
     )
     attestation = signing().write_attestation(out, made.sha256, session)
-    session.transaction.take_file(out, target)
-    session.transaction.take_file(attestation, JailPath((DIRECTORY, attestation.name)))
+    session.transaction.take(out, target)
+    session.transaction.take(attestation, JailPath((DIRECTORY, attestation.name)))
     event = ArtifactMade(path=str(target), sha256=made.sha256, size=made.size, files=made.files)
     session.emit(event)
     return event

@@ -23,6 +23,7 @@ from cloche.kernel.places import Grounds, find_places
 from cloche.kernel.receipts import receipt_of
 from cloche.kernel.session import Session
 from cloche.kernel.surroundings import hosts_of, survey, user_files
+from cloche.kernel.trail import Trail
 from cloche.model.event import (
     Confined,
     Denied,
@@ -37,8 +38,14 @@ from cloche.sandbox.planner import plan_sandbox
 from cloche.sandbox.platform import Exit, SandboxedProcess
 
 
-async def run_plan(plan: Plan, session: Session, *, by_person: bool = False) -> None:
-    """Run the steps of `plan` in order. Raises what the first step that must not fail raised."""
+async def run_plan(
+    plan: Plan, session: Session, *, by_person: bool = False, trail: Trail | None = None
+) -> None:
+    """Run the steps of `plan` in order. Raises what the first step that must not fail raised.
+
+    With a `trail`, steps that an earlier run did are not run again, and the others are left for a
+    later one.
+    """
     check_plan(plan, by_person=by_person)
     stand_ins = {step.fallback for step in plan.steps if step.fallback}
     for note in plan.notes:
@@ -46,9 +53,20 @@ async def run_plan(plan: Plan, session: Session, *, by_person: bool = False) -> 
     for step in plan.steps:
         if step.id in stand_ins:
             continue
+        if trail is not None and await _is_done(step, plan, session, trail):
+            continue
         chosen: Step | None = step
         while chosen is not None:
-            chosen = await _run_or_replace(chosen, plan, session, by_person=by_person)
+            last, chosen = chosen, await _run_or_replace(chosen, plan, session, by_person=by_person)
+        if trail is not None:
+            await trail.seal(last)
+
+
+async def _is_done(step: Step, plan: Plan, session: Session, trail: Trail) -> bool:
+    done = await trail.find_done(step, plan)
+    if done is not None:
+        _granted(done, session, by_person=False)  # what may not run now does not count as run
+    return done is not None
 
 
 async def _run_or_replace(

@@ -70,8 +70,8 @@ class Project:
         return self._run("validate", verbs.validate, options)
 
     def ship(self, options: RunOptions = _DEFAULTS) -> Run:
-        """Resolve, build, package, validate: one transaction."""
-        return self._run("ship", verbs.ship, options)
+        """Resolve, build, package, validate: one transaction; what one that failed did is not done again."""
+        return self._run("ship", verbs.ship, options, resumes=True)
 
     def preview(self, options: RunOptions = _DEFAULTS) -> Run:
         """Serve the development server until cancelled; nothing is committed."""
@@ -168,9 +168,17 @@ class Project:
 
         return await past_return(whole)
 
-    def _run(self, verb: str, body: Body, options: RunOptions, *, commits: bool = True) -> Run:
+    def _run(
+        self,
+        verb: str,
+        body: Body,
+        options: RunOptions,
+        *,
+        commits: bool = True,
+        resumes: bool = False,
+    ) -> Run:
         async def begin(stream: EventStream) -> RunResult:
-            work = Work(verb=verb, body=body, options=options, commits=commits)
+            work = Work(verb=verb, body=body, options=options, commits=commits, resumes=resumes)
             return await execute(work, self._terms, stream)
 
         return Run(begin, self._terms.context.observe)

@@ -23,7 +23,7 @@ def hosts_of(step: Step, session: Session) -> tuple[HostRule, ...]:
 
 def user_files(step: Step, session: Session) -> tuple[BindReadOnly, ...]:
     """Give the binds of the user's own configuration, for a step that may see it."""
-    if not _sees_configuration(step):
+    if not sees_configuration(step):
         return ()
     config, environment = session.provider.user_config, session.machine.environment
     settings = session.registry.facts.settings if session.registry else {}
@@ -34,7 +34,7 @@ def survey(step: Step, places: Places, session: Session) -> Surroundings:
     """Gather everything the pure planner needs to know."""
     machine = session.machine
     config = session.provider.user_config
-    variables = user_variables(config, machine.environment) if _sees_configuration(step) else {}
+    variables = user_variables(config, machine.environment) if sees_configuration(step) else {}
     tools = tuple(
         Tool(name=tool.name, host_root=tool.host_root, inside=tool.inside)
         for tool in machine.toolchains.values()
@@ -52,7 +52,8 @@ def survey(step: Step, places: Places, session: Session) -> Surroundings:
     )
 
 
-def _sees_configuration(step: Step) -> bool:
+def sees_configuration(step: Step) -> bool:
+    """Tell whether the user's own configuration is shown to `step`."""
     return any(mount.source is Source.USER_CONFIG for mount in step.mounts)
 
 

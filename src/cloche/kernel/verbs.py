@@ -8,6 +8,7 @@ from cloche.kernel.errors import InvariantBroken
 from cloche.kernel.packaging import make_package, prove_package
 from cloche.kernel.pipeline import run_plan
 from cloche.kernel.session import Session
+from cloche.kernel.trail import Trail
 from cloche.model.event import ArtifactMade
 
 _MOST_ROUNDS = 4
@@ -15,20 +16,20 @@ _MOST_ROUNDS = 4
 Verb = Callable[[Session], Awaitable[ArtifactMade | None]]
 
 
-async def resolve(session: Session) -> None:
+async def resolve(session: Session, trail: Trail | None = None) -> None:
     """Lock, fetch, materialise and run install scripts, each in its own kind of step."""
     session.registry = session.registry or await learn_registry(session)
     for _ in range(_MOST_ROUNDS):
         plan = session.provider.resolve_dependencies(session.view(), session.facts())
-        await run_plan(plan, session)
+        await run_plan(plan, session, trail=trail)
         if not plan.again:
             return
     raise InvariantBroken("resolve", "I6", f"the plan wants more than {_MOST_ROUNDS} rounds")
 
 
-async def build(session: Session) -> None:
+async def build(session: Session, trail: Trail | None = None) -> None:
     """Build what is resolved; project code, no network."""
-    await run_plan(session.provider.build(session.view(), session.facts()), session)
+    await run_plan(session.provider.build(session.view(), session.facts()), session, trail=trail)
 
 
 async def test(session: Session) -> None:
@@ -51,9 +52,13 @@ async def validate(session: Session) -> None:
 
 
 async def ship(session: Session) -> ArtifactMade:
-    """Resolve, build, package, validate: one transaction, all or nothing."""
-    await resolve(session)
-    await build(session)
+    """Resolve, build, package, validate: one transaction, all or nothing.
+
+    After one that failed, the steps up to `package` that it did and that would do the same do not run.
+    """
+    trail = Trail(session)
+    await resolve(session, trail)
+    await build(session, trail)
     made = await package(session)
     await validate(session)
     return made

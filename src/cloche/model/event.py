@@ -93,6 +93,7 @@ class StepSkipped(Event):
     """A step did not need to run, and why."""
 
     step: str
+    title: str
     why: str
 
 

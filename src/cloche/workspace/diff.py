@@ -106,9 +106,12 @@ def is_whiteout(found: os.stat_result) -> bool:
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
-def walk_upper(upper: int, base: int, *, limit: int, opener: Opener) -> Iterator[Difference]:
+def walk_upper(
+    upper: int, base: int, *, limit: int, opener: Opener, enters_trees: bool = True
+) -> Iterator[Difference]:
     """Give every entry of the upper, parents before children, names in order.
 
+    Without `enters_trees`, of what is new or replaced as a whole only the directory is given.
     Raises TreeTooLarge beyond `limit` entries, PathBlocked where another file
     system is mounted in the project, EditedMeanwhile when a directory of the
     project vanishes during the walk.
@@ -133,7 +136,8 @@ def walk_upper(upper: int, base: int, *, limit: int, opener: Opener) -> Iterator
                 seen += 1
                 found = _difference(directory, name, here, there, opener)
                 yield found
-                if stat.S_ISDIR(found.upper.st_mode):
+                is_entered = enters_trees or found.role is Role.MERGED
+                if stat.S_ISDIR(found.upper.st_mode) and is_entered:
                     waiting.append(found)
 
 

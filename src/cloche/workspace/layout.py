@@ -11,6 +11,9 @@
     <state>/tx-<id>/scratch/<name>  private directories
     <state>/tx-<id>/trash/<n>       what the commit deleted from the project
     <state>/tx-<id>/stamp           its ctime is when the transaction began
+    <state>/tx-<id>/layer-<n>       an upper that a checkpoint sealed, a higher one over a lower
+    <state>/tx-<id>/checkpoints     the steps that were done, and the layer of each
+    <state>/resume-<id>/            checkpoints of a tx that failed, for a later run to continue from
     <state>/held-<id>/              a tx that waits for its user to commit or discard it
     <state>/held-<id>/held          what is known of it
     <state>/held-<id>/altered       what its commit changes in `up`, to be put back if it does not happen
@@ -41,6 +44,9 @@ READERS = "readers"
 JOURNAL = "journal"
 JOURNAL_NEW = "journal.new"
 TRANSACTION = "tx-"
+LAYER = "layer-"
+CHECKPOINTS = "checkpoints"
+RESUMABLE = "resume-"
 HELD = "held-"
 HELD_RECORD = "held"
 ALTERED = "altered"

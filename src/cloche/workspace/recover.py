@@ -2,6 +2,7 @@
 
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
+from cloche.workspace.checkpoint import find_resumable, forget_resumable, set_aside
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.finish import finish, settle
@@ -27,13 +28,18 @@ def recover(places: layout.Places, effects: Effects) -> RecoveryReport:
         completed=completed,
         discarded=discarded,
         held=len(held_names(places.state)),
+        resumable=bool(find_resumable(places.state)),
         late_edits=late,
     )
 
 
 def clear(places: layout.Places, effects: Effects) -> int:
-    """Discard the transactions of writers that are dead, and count them; no journal may exist."""
+    """Discard the transactions of writers that are dead, and count them; no journal may exist.
+
+    Of one that has checkpoints these are set aside, which is no discarding.
+    """
     discarded = 0
+    forget_resumable(places.state, effects, stale_only=True)
     for name in sorted(names_in(places.state)):
         if name == layout.JOURNAL_NEW:
             effects.unlink(places.state, name)  # half a mark: its commit never happened
@@ -47,6 +53,8 @@ def clear(places: layout.Places, effects: Effects) -> int:
             continue
         if name.startswith(layout.HELD):
             continue  # it waits for its user
+        if set_aside(name, places.state, effects):
+            continue  # a later run may continue it
         discard(places.state, name, effects)
         discarded += 1
     return discarded

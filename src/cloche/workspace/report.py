@@ -31,6 +31,8 @@ class RecoveryReport:
     """Unfinished transactions that were thrown away."""
     held: int = 0
     """Transactions that wait for their user, untouched: 0 or 1."""
+    resumable: bool = False
+    """What steps of a failed run did is kept, for the next to continue from."""
     late_edits: tuple[str, ...] = ()
 
 

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,30 +13,30 @@ from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import insist_on_moving
+from cloche.workspace.checkpoint import Checkpoints, set_aside
 from cloche.workspace.choice import EVERYTHING, Choice
 from cloche.workspace.compare import Comparer, Comparison
-from cloche.workspace.diff import OPAQUE, Changes, has_more_than
+from cloche.workspace.diff import Changes, has_more_than
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import StateUnavailable, TransactionEnded
 from cloche.workspace.finish import finish, refusal, touch_after, undo_numbers
 from cloche.workspace.held import Held, keep, open_all, put_back, shut_directories
+from cloche.workspace.intake import Intake
+from cloche.workspace.inventory import digest_project
 from cloche.workspace.jail import (
-    name_of,
     names_in,
-    open_beneath,
     open_directory,
     opened,
-    parent_of,
     read_below,
 )
 from cloche.workspace.journal import Journal, Kind
-from cloche.workspace.layer import Layer
-from cloche.workspace.merged import Entry, MergedTree
+from cloche.workspace.merged import Entry
 from cloche.workspace.prepare import Preparer
 from cloche.workspace.report import Committed
 from cloche.workspace.reserve import keep_room
 from cloche.workspace.screen import ScreenRules, allow_all
+from cloche.workspace.stack import Stack
 from cloche.workspace.usage import measure_private
 
 _NO_EXCHANGE = (
@@ -65,8 +64,9 @@ class Transaction:
         owned: tuple[str, ...],
         *,
         held: Held | None = None,
+        resumed: str = "",
     ) -> None:
-        """Begin, or take up what is held."""
+        """Begin, or take up what is held, or begin with the checkpoints of one that failed."""
         self.id = held.transaction if held else secrets.token_hex(6)
         self._places, self._effects, self._owned = places, effects, owned
         self._is_held = held is not None
@@ -75,25 +75,27 @@ class Transaction:
         self._opened: dict[str, int] = {}
         found = os.fstat(places.project)
         self._owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
-        if held is not None:
-            self._take_up(held)
-            return
-        effects.mkdir(places.state, self._directory, 0o700)
+        if resumed:
+            effects.rename(places.state, resumed, places.state, self._directory)
+        elif held is None:
+            effects.mkdir(places.state, self._directory, 0o700)
         self._at = open_directory(places.state, self._directory)
-        for name in (layout.UPPER, layout.SCRATCH, layout.TRASH):
-            effects.mkdir(self._at, name, 0o700)
-        self._insist_on_exchange()
-        self._upper = open_directory(self._at, layout.UPPER)
-        self._layer = Layer(self._upper, (places.project,), effects, self._owner)
-        self._layer.give(self._at)
-        self._layer.give(self._upper)
-        with_scratch = open_directory(self._at, layout.SCRATCH)
-        self._layer.give(with_scratch)
-        os.close(with_scratch)
-        effects.chmod(self._upper, stat.S_IMODE(found.st_mode))
-        effects.utime(self._upper, found.st_atime_ns, found.st_mtime_ns)
-        self._stamp = touch_after(self._at, layout.STAMP, effects)
-        self._tree = MergedTree(self._upper, places.project)
+        if held is None:
+            for name in (layout.SCRATCH, layout.TRASH):
+                effects.mkdir(self._at, name, 0o700)
+            self._insist_on_exchange()
+        self._stack = Stack(self._at, places.project, effects, self._owner, makes=held is None)
+        self._intake = Intake(self._stack, effects, self._owner)
+        if held is None:
+            self._stack.layer.give(self._at)
+            self._give_named(self._at, layout.SCRATCH)
+            self._stamp = touch_after(self._at, layout.STAMP, effects)
+        else:
+            put_back(held, self._stack.upper, self._at, self._effects)
+            self._stamp = held.began
+        self.checkpoints = Checkpoints(
+            self._stack, self._at, places.state, effects, began=self._stamp, owned=owned
+        )
 
     def _insist_on_exchange(self) -> None:
         """Refuse a file system that a commit would fail on, while nothing is marked."""
@@ -103,14 +105,6 @@ class Transaction:
             if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
             raise StateUnavailable(str(self._places.state_path), _NO_EXCHANGE) from error
-
-    def _take_up(self, held: Held) -> None:
-        self._at = open_directory(self._places.state, self._directory)
-        self._upper = open_directory(self._at, layout.UPPER)
-        put_back(held, self._upper, self._at, self._effects)
-        self._layer = Layer(self._upper, (self._places.project,), self._effects, self._owner)
-        self._stamp = held.began
-        self._tree = MergedTree(self._upper, self._places.project)
 
     @property
     def upper(self) -> Path:
@@ -125,7 +119,7 @@ class Transaction:
     @property
     def lowers(self) -> tuple[Path, ...]:
         """What lies below `upper` in an overlay of the project, the topmost first."""
-        return (self.base,)
+        return (*(self._path / name for name in self._stack.sealed), self.base)
 
     def read_base(self, path: str, *, limit: int) -> bytes | None:
         """Give a file as the user left it, whatever the transaction made of it; None as in `read`."""
@@ -160,34 +154,38 @@ class Transaction:
     def read(self, path: JailPath, *, limit: int) -> bytes | None:
         """Give a file as the sandboxes see it; None when absent, not regular, or too long."""
         self._alive()
-        return self._tree.read(path, limit=limit)
+        return self._stack.tree.read(path, limit=limit)
 
     def open_file(self, path: JailPath) -> int:
         """Open a file as the sandboxes see it. Raises FileNotFoundError."""
         self._alive()
-        return self._tree.open_file(path)
+        return self._stack.tree.open_file(path)
 
     def names(
         self, under: str = "", *, limit: int = 200_000, exclude: tuple[str, ...] = ()
     ) -> tuple[Entry, ...]:
         """Give what is at and below `under` as the sandboxes see it. Raises TreeTooLarge."""
         self._alive()
-        return tuple(self._tree.walk(under, limit=limit, exclude=exclude))
+        return tuple(self._stack.tree.walk(under, limit=limit, exclude=exclude))
 
     def put(self, path: JailPath, content: bytes) -> None:
         """Make `path` a file with `content`, mode 0644. Raises PathBlocked."""
+        with opened(self._alive(), layout.SCRATCH) as scratch:
+            self._intake.put(str(path), content, scratch)
+
+    def take(self, source: Path, path: JailPath) -> None:
+        """Move a file or a directory from this transaction's scratch to `path`, in place of what is there.
+
+        Raises PathBlocked.
+        """
+        inside = os.fspath(source.relative_to(self._path / layout.SCRATCH))
+        with opened(self._alive(), layout.SCRATCH) as scratch:
+            self._intake.take(inside, str(path), scratch)
+
+    def digest_base(self, hidden: frozenset[str]) -> str:
+        """Give a digest of the project as the user left it; see workspace.inventory."""
         self._alive()
-        with self._layer.place_for(str(path)) as parent:
-            self._move_aside(parent, str(path))
-            os.close(self._put(parent, name_of(str(path)), content))
-
-    def take_file(self, source: Path, path: JailPath) -> None:
-        """Move a file from this transaction's scratch to `path`. Raises PathBlocked."""
-        self._take(source, path)
-
-    def take_tree(self, source: Path, path: JailPath) -> None:
-        """Move a directory from this transaction's scratch to `path`, in place of what is there."""
-        self._take(source, path)
+        return digest_project(self._places.project, self._stamp, hidden)
 
     def usage(self) -> tuple[int, int]:
         """Give bytes on disk and entries of everything the transaction holds. Raises TreeTooLarge."""
@@ -200,18 +198,20 @@ class Transaction:
     def space(self) -> os.statvfs_result:
         """Give what the file system has left, whatever the modes of the directories above are."""
         self._alive()
-        return os.fstatvfs(self._upper)
+        return os.fstatvfs(self._stack.upper)
 
     def diff(self) -> Changes:
         """Give what a commit would change, unscreened."""
+        self._fold()
         preparation = self._preparer(_LOOKING, EVERYTHING).prepare()
         return Changes(items=tuple(preparation.changes))
 
     def compare(self, *, text: bool) -> Comparison:
         """Show what a commit would change, unscreened, whoever would win a conflict."""
+        self._fold()
         choice = Choice(conflicts=Conflicts.OURS)
         preparation = self._preparer(_LOOKING, choice).look()
-        comparer = Comparer(before=self._places.project, after=self._upper, text=text)
+        comparer = Comparer(before=self._places.project, after=self._stack.upper, text=text)
         pairs = (
             (change.path, str(change.path), str(change.path)) for change in preparation.changes
         )
@@ -223,10 +223,11 @@ class Transaction:
         An older one is thrown away. The transaction is over here.
         """
         self._alive()
-        if not names_in(self._upper):
+        self._fold()
+        if not names_in(self._stack.upper):
             self.rollback()
             return None
-        open_all(self._upper, self._opened, self._effects)
+        open_all(self._stack.upper, self._opened, self._effects)
         held = Held(
             transaction=self.id,
             began=self._stamp,
@@ -254,6 +255,7 @@ class Transaction:
             raise refusal(self._places, "committing", error) from error
 
     def _commit(self, rules: ScreenRules, choice: Choice) -> Committed:
+        self._fold()
         with self._written_beside():
             preparation = self._preparer(rules, choice).prepare()
         done = Committed(
@@ -266,8 +268,8 @@ class Transaction:
             self.rollback()
             return done
         if self._is_held:
-            preparation.alterations.write_down(self._upper, self._at, self._effects)
-        preparation.alterations.carry_out(self._upper, self._at, self._effects)
+            preparation.alterations.write_down(self._stack.upper, self._at, self._effects)
+        preparation.alterations.carry_out(self._stack.upper, self._at, self._effects)
         journal = Journal(
             kind=Kind.COMMIT,
             transaction=self.id,
@@ -301,6 +303,16 @@ class Transaction:
         self._close()
         discard(self._places.state, self._directory, self._effects)
 
+    def set_aside(self) -> bool:
+        """Keep the checkpoints for a later run and forget the rest; False: all is forgotten. Harmless after the end."""
+        if self._at < 0:
+            return False
+        self._close()
+        if set_aside(self._directory, self._places.state, self._effects):
+            return True
+        discard(self._places.state, self._directory, self._effects)
+        return False
+
     def leave(self) -> None:
         """Let go of a held transaction as it is; harmless after the end."""
         if self._at >= 0:
@@ -312,7 +324,7 @@ class Transaction:
 
         The block changes the upper too, so whoever sets a mark syncs again after it, which is cheap.
         """
-        if not has_more_than(self._upper, _WORTH_A_THREAD):
+        if not has_more_than(self._stack.upper, _WORTH_A_THREAD):
             yield
             return
         wait = self._effects.syncfs_beside(self._places.state)
@@ -323,7 +335,7 @@ class Transaction:
 
     def _preparer(self, rules: ScreenRules, choice: Choice) -> Preparer:
         return Preparer(
-            self._upper,
+            self._stack.upper,
             self._places.project,
             rules,
             stamp=self._stamp,
@@ -339,50 +351,15 @@ class Transaction:
         return self._at
 
     def _close(self) -> None:
-        os.close(self._upper)
+        self._stack.close()
         os.close(self._at)
-        self._at = self._upper = -1
+        self._at = -1
 
-    def _take(self, source: Path, path: JailPath) -> None:
-        self._alive()
-        text = str(path)
-        with self._layer.place_for(text) as parent, opened(self._at, layout.SCRATCH) as scratch:
-            inside = os.fspath(source.relative_to(self._path / layout.SCRATCH))
-            moved_aside = self._move_aside(parent, text)
-            with opened(scratch, parent_of(inside)) as origin:
-                self._effects.rename(origin, name_of(inside), parent, name_of(text))
-            taken = open_beneath(parent, name_of(text), os.O_PATH)
-            try:
-                self._own(taken)
-                if stat.S_ISDIR(os.fstat(taken).st_mode) and (
-                    moved_aside or self._layer.has_below(text)
-                ):
-                    # Without it overlayfs would merge the tree with the project's.
-                    self._effects.mark(taken, OPAQUE, b"y")
-            finally:
-                os.close(taken)
-
-    def _own(self, descriptor: int) -> None:
-        found = os.fstat(descriptor)
-        if self._owner is not None and found.st_uid == 0 != self._owner[0]:
-            self._effects.chown(descriptor, *self._owner)
-        if stat.S_ISREG(found.st_mode):
-            self._effects.chmod(descriptor, 0o644)
-
-    def _put(self, parent: int, name: str, content: bytes) -> int:
-        descriptor = self._effects.create(parent, name, content)
-        self._effects.chmod(descriptor, 0o644)
-        self._layer.give(descriptor)
-        return descriptor
-
-    def _move_aside(self, parent: int, path: str) -> bool:
-        """Free a name of the upper; a whiteout or an old tree goes with the scratch."""
-        with contextlib.suppress(FileNotFoundError), opened(self._at, layout.SCRATCH) as scratch:
-            aside = f"aside-{secrets.token_hex(6)}"
-            self._effects.rename(parent, name_of(path), scratch, aside)
-            return True
-        return False
+    def _fold(self) -> None:
+        """Make all layers one. From here on there is nothing to continue from."""
+        self.checkpoints.end()
+        self._stack.fold(self._places.state)
 
     def _give_named(self, at: int, name: str) -> None:
         with opened(at, name) as descriptor:
-            self._layer.give(descriptor)
+            self._stack.layer.give(descriptor)

@@ -7,6 +7,7 @@ from pathlib import Path
 from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
+from cloche.workspace.checkpoint import find_resumable, forget_resumable
 from cloche.workspace.choice import EVERYTHING, Choice
 from cloche.workspace.compare import Comparer, Comparison
 from cloche.workspace.discard import discard, sweep
@@ -46,17 +47,18 @@ class Workspace:
         """Open `project`, its state below `state_home` or beside it. Raises StateUnavailable."""
         return cls(layout.open_places(project, state_home), effects or Effects())
 
-    def begin(self, *, owned: tuple[str, ...] = ()) -> Transaction:
+    def begin(self, *, owned: tuple[str, ...] = (), resumes: bool = False) -> Transaction:
         """Begin a transaction; trees in `owned` are a tool's, and edits in them no conflict.
 
-        Raises WorkspaceBusy while another process has one, RecoveryNeeded
+        With `resumes`, it has the checkpoints that a failed one left, to be taken up. Raises WorkspaceBusy while another process has one, RecoveryNeeded
         after a crash in the middle of a commit.
         """
         self._hold()
         if journals.is_marked(self._places.state):
             raise RecoveryNeeded(str(self._places.project_path))
         clear(self._places, self._effects)
-        return Transaction(self._places, self._effects, owned)
+        resumed = find_resumable(self._places.state) if resumes else ""
+        return Transaction(self._places, self._effects, owned, resumed=resumed)
 
     def ask_to_write(self) -> WriterTurn | None:
         """Take the writer lock, in the order of arrival; None when it is ours, else where we stand.
@@ -133,6 +135,12 @@ class Workspace:
             held = None
         self._forget_held()
         return held
+
+    def forget_checkpoints(self) -> None:
+        """Throw away what a failed transaction left to continue from. Raises WorkspaceBusy."""
+        self._hold()
+        clear(self._places, self._effects)
+        forget_resumable(self._places.state, self._effects)
 
     def compare(self, *, text: bool = False) -> Comparison:
         """Show the held transaction, or else what the last commit that stands changed."""

@@ -140,20 +140,20 @@ def own_namespaces() -> None:
 
 def build(transaction: Transaction, *deeds: Deed) -> Seen:
     """Do `deeds` in an overlay of the transaction, and give what the overlay then shows."""
-    return build_over(transaction.base, transaction.upper, transaction.new_work(), deeds)
+    return build_over(transaction.lowers, transaction.upper, transaction.new_work(), deeds)
 
 
-def build_over(lower: Path, upper: Path, work: Path, deeds: Sequence[Deed]) -> Seen:
-    """Do `deeds` in an overlay of `upper` over `lower`."""
+def build_over(lowers: tuple[Path, ...], upper: Path, work: Path, deeds: Sequence[Deed]) -> Seen:
+    """Do `deeds` in an overlay of `upper` over `lowers`, the topmost first."""
 
     def inside() -> Seen:
         own_namespaces()
-        mount_overlay(lower, upper, work, work)
+        mount_overlay(lowers, upper, work, work)
         in_child(lambda: _do_without_capabilities(deeds, work))
         # Looked at in a second mount: in the first, a file copied up has another inode number
         # under its old name than under a new link to it.
         calls.unmount_detached(str(work))
-        mount_overlay(lower, upper, work, work)
+        mount_overlay(lowers, upper, work, work)
         return _do_without_capabilities((), work)
 
     return in_child(inside)
@@ -165,10 +165,10 @@ def build_natively(root: Path, *deeds: Deed) -> Seen:
 
 
 def mount_overlay(
-    lower: Path, upper: Path, work: Path, at: Path, options: str = "userxattr"
+    lowers: tuple[Path, ...], upper: Path, work: Path, at: Path, options: str = "userxattr"
 ) -> None:
     """Mount as the launcher does, in the namespace we have."""
-    layers = f"lowerdir={_escaped(lower)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
+    layers = f"lowerdir={':'.join(map(_escaped, lowers))},upperdir={_escaped(upper)},workdir={_escaped(work)}"
     calls.mount("overlay", str(at), "overlay", 0, f"{layers},{options}")
 
 

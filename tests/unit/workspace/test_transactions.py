@@ -63,7 +63,7 @@ def _change(transaction: Transaction) -> None:
     transaction.put(JailPath.parse("new/deep/file.txt"), b"new")
     tree = transaction.scratch("tree")
     (tree / "new.js").write_text("built")
-    transaction.take_tree(tree, JailPath.parse("dist"))
+    transaction.take(tree, JailPath.parse("dist"))
     try:
         os.mknod(transaction.upper / "gone.txt", 0o020000, os.makedev(0, 0))
     except PermissionError:

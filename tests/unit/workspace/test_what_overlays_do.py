@@ -53,7 +53,7 @@ def test_an_overlay_is_mounted_with_userxattr_or_cannot_replace(whoever: Whoever
         def inside() -> int:
             own_namespaces()
             try:
-                mount_overlay(stage / "project", upper, work, work, options)
+                mount_overlay((stage / "project",), upper, work, work, options)
                 os.rmdir(work / "old")
                 os.mkdir(work / "old")
             except OSError as error:
@@ -185,7 +185,7 @@ def test_every_mount_has_a_work_directory_of_its_own(whoever: Whoever) -> None:
         def inside() -> bool:
             own_namespaces()
             try:
-                mount_overlay(project, upper, work, work, "userxattr,volatile")
+                mount_overlay((project,), upper, work, work, "userxattr,volatile")
             except OSError:
                 return False
             (work / "file").write_text("1")
