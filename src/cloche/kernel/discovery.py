@@ -1,54 +1,81 @@
 """Asking the user's own tool what it is configured to use, outside of any project."""
 
 import asyncio
+import re
 from dataclasses import replace
 
-from cloche.kernel.errors import StepFailed
+from cloche.errors import ClocheError
+from cloche.kernel.errors import InvariantBroken, StepFailed
+from cloche.kernel.invariants import check_plan
 from cloche.kernel.pipeline import start_step
 from cloche.kernel.registry import Registry, learn
 from cloche.kernel.session import Session
-from cloche.model.event import StepFinished
-from cloche.model.step import Plan, Projection, Source
+from cloche.model.event import Denied, Event, StepFinished
+from cloche.model.step import Plan, Trust
+from cloche.runtimes.provider import Answer
 
 _LONGEST = 4 << 20
+_MOST_QUESTIONS = 6
+# "resolve NAME", "connect NAME:PORT": as egress says what was tried.
+_ASKED = re.compile(r"(?:resolve|connect|reach) (?P<host>[A-Za-z0-9.-]+?)(?::\d+)?(?: |\Z)")
 
 
 async def learn_registry(session: Session) -> Registry | None:
-    """Run the provider's discovery step and learn the hosts it names; None when it has none.
+    """Run the provider's discovery steps and learn the hosts they name; None when it has none.
 
-    The step is tool code over an empty directory, without network: nothing of
-    the project can influence what is learned.
+    They are tool code over what the kernel wrote, and reach only what was learned before:
+    nothing of the project can influence what is learned. Raises StepFailed, CannotPlan.
     """
-    provider = session.provider
-    step = provider.discovery(session.facts())
-    if step is None:
-        return None
-    plan = Plan(
-        verb="discover",
-        steps=(step,),
-        projections=tuple(
-            Projection(ref=mount.ref, files={})
-            for mount in step.mounts
-            if mount.source is Source.PROJECTION
-        ),
-    )
+    for _ in range(_MOST_QUESTIONS):
+        plan = session.provider.discovery(session.facts())
+        if plan is None:
+            return session.registry
+        answer = await _ask(plan, session)
+        session.registry = await asyncio.to_thread(
+            learn,
+            session.provider.read_discovery(answer, session.facts()),
+            session.provider.user_config,
+            session.machine.environment,
+            name=plan.steps[0].registry or session.provider.runtime_id,
+        )
+    raise InvariantBroken("discover", "I6", f"it wants more than {_MOST_QUESTIONS} answers")
+
+
+async def _ask(plan: Plan, session: Session) -> Answer:
+    check_plan(plan)
+    (step,) = plan.steps
+    if step.trust is not Trust.TOOL:
+        raise InvariantBroken(step.id, "I1", "only tool code is asked for registries")
     printed = bytearray()
-    async with start_step(step, plan, session) as running:
-        while (chunk := await running.process.read_output()) is not None:
-            if chunk[0] == "stdout" and len(printed) < _LONGEST:
-                printed += chunk[1]
-        ended = await running.process.wait_exited()
-    outcome = "ok" if ended.status == 0 else "failed"
+    denied: list[Denied] = []
+
+    def emit(event: Event) -> None:
+        # What it may not reach yet is the answer, and no refusal to be told.
+        if isinstance(event, Denied):
+            denied.append(event)
+        else:
+            session.emit(event)
+
+    session.get_canary()  # one for both
+    asking = replace(session, emit=emit, denials=[])
+    try:
+        async with start_step(step, plan, asking) as running:
+            while (chunk := await running.process.read_output()) is not None:
+                if chunk[0] == "stdout" and len(printed) < _LONGEST:
+                    printed += chunk[1]
+            ended = await running.process.wait_exited()
+    except ClocheError:
+        for event in denied:
+            session.note(event)
+        raise
+    session.steps_run = asking.steps_run
+    outcome = "ok" if ended.status == 0 or step.optional else "failed"
     session.emit(StepFinished(step=step.id, outcome=outcome, exit_status=ended.status))
-    if ended.status != 0:
+    if outcome != "ok":
         raise StepFailed(step.id, step.title, ended.status)
-    facts = provider.read_discovery(bytes(printed))
-    return await asyncio.to_thread(
-        learn,
-        facts,
-        provider.user_config,
-        session.machine.environment,
-        name=step.registry or provider.runtime_id,
+    asked = [found["host"] for event in denied if (found := _ASKED.match(event.tried))]
+    return Answer(
+        output=bytes(printed), exit_status=ended.status, asked=tuple(dict.fromkeys(asked))
     )
 
 

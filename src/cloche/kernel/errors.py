@@ -95,9 +95,11 @@ class NoToolchain(ClocheError):
     exit_status = 116
     remedy = "Install it, or the extra of Cloche that brings one: pip install 'cloche[node]'."
 
-    def __init__(self, name: str, wanted: str, found: str) -> None:
+    def __init__(self, name: str, wanted: str, found: str, advice: str = "") -> None:
         super().__init__(f"{name} {wanted} or newer is needed, found {found}")
         self.name, self.wanted, self.found = name, wanted, found
+        if advice:
+            self.remedy = advice
 
 
 class InvariantBroken(ClocheError):

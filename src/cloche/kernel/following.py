@@ -33,9 +33,9 @@ async def follow(running: Running, session: Session) -> tuple[Exit, frozenset[st
     process, step = running.process, running.step
     parser = session.provider.parser(step.parser) if step.parser else None
     reader = LineReader(step.id, parser, step.expected, session.emit)
-    held = running.places.held()
+    held, kept = running.places.held(), running.places.kept
     limits = running.grant.limits
-    async with watch_disk(session.transaction, limits, process, held=held) as quota:
+    async with watch_disk(session.transaction, limits, process, held=held, kept=kept) as quota:
         feeding = asyncio.create_task(_feed(process, session))
         try:
             while (chunk := await process.read_output()) is not None:

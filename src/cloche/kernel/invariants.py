@@ -15,6 +15,11 @@ _KERNEL_ONLY = re.compile(
     r"(LD_|DYLD_|GIT_|PYTHON|PERL|RUBY|RUSTC|RUSTUP_|DOTNET_STARTUP_HOOKS|DOTNET_ROOT"
     r"|NUGET_PLUGIN|BASH_ENV\Z|ENV\Z|SHELLOPTS\Z|ELECTRON_RUN_AS_NODE\Z|PATH\Z|HOME\Z|NODE_PATH\Z)"
 )
+# These may say "the very tool that was found", or nothing at all.
+_TOOLS_OWN = frozenset(
+    {"RUSTC", "RUSTDOC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "DOTNET_ROOT"}
+)
+_TOOL = re.compile(r"@[a-z][a-z0-9-]*(/(?!\.\.?(/|\Z))[A-Za-z0-9._-]+)*\Z")
 _HEAP_ONLY = re.compile(rf"--max-old-space-size=(?:[0-9]+|{re.escape(HEAP)})\Z")
 
 
@@ -57,6 +62,9 @@ def _check_authority(step: Step) -> None:
                 )
         if step.cwd == "/project":
             raise InvariantBroken(step.id, "I2", "a fetch step's directory is a projection")
+    # (I8) What project code left is read by no tool that is trusted.
+    if step.trust is Trust.TOOL and _any(step.mounts, Source.BUILD):
+        raise InvariantBroken(step.id, "I8", "a tool step may not see what builds left")
     # (I8) The user's configuration holds credentials: tool code only.
     if step.trust is Trust.PROJECT and _any(step.mounts, Source.USER_CONFIG):
         raise InvariantBroken(
@@ -90,8 +98,13 @@ def _check_mounts(step: Step, projections: set[str]) -> None:
 
 
 def _check_argv(step: Step) -> None:
-    # (I5) The program is a toolchain's own, and no text is handed to a shell.
-    if not _REFERENCE.match(step.argv[0]):
+    # (I5) The program is a toolchain's own, or where project code runs anyway what it built; and no
+    # text is handed to a shell.
+    is_built = step.trust is Trust.PROJECT and any(
+        step.argv[0].startswith(f"{mount.target}/") and ".." not in step.argv[0].split("/")
+        for mount in step.mounts
+    )
+    if not is_built and not _REFERENCE.match(step.argv[0]):
         raise InvariantBroken(step.id, "I5", f"{step.argv[0]!r} is not a toolchain reference")
     if step.argv[0].rsplit("/", 1)[-1] in _SHELLS:
         raise InvariantBroken(step.id, "I5", "a shell is not a toolchain's program")
@@ -99,6 +112,8 @@ def _check_argv(step: Step) -> None:
 
 def _check_environment(step: Step) -> None:
     for key, value in step.env.items():
+        if key in _TOOLS_OWN and (_TOOL.match(value) or not value):
+            continue
         if _KERNEL_ONLY.match(key):
             raise InvariantBroken(step.id, "I5", f"the variable {key} is the kernel's to set")
         if key == "NODE_OPTIONS" and not _HEAP_ONLY.match(value):

@@ -1,16 +1,19 @@
 """What a finished step leaves: read as hostile, linted, then into the transaction or a cache."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
 from cloche.kernel.errors import OutputRefused
 from cloche.kernel.places import Places
 from cloche.kernel.session import Session
+from cloche.model.limits import size_in_words
 from cloche.model.paths import JailPath
 from cloche.model.step import Output, Step
 
-_LARGEST_FILE = 64 << 20
+_LARGEST_LINTED = 64 << 20
+_LARGEST = 1 << 30
 
 
 def take_outputs(step: Step, places: Places, session: Session) -> None:
@@ -41,12 +44,20 @@ def _take(step: Step, output: Output, places: Places, session: Session) -> None:
     if stat.S_ISDIR(status.st_mode):
         session.transaction.take(source, destination)
         return
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
-        raise OutputRefused(step.id, output.path, "it is not a regular file of at most 64 MiB")
-    content = _read(source)
+    largest = _LARGEST_LINTED if output.linter else _LARGEST
+    if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
+        limit = size_in_words(largest)
+        raise OutputRefused(step.id, output.path, f"it is not a regular file of at most {limit}")
     if output.linter:
+        content = _read(source)
         session.provider.lint(output.linter, content, session.facts())
-    session.transaction.put(destination, content)
+        session.transaction.put(destination, content)
+        return
+    # A copy, since a build keeps its own; of a program that may be as large as any file may be.
+    session.steps_run += 1
+    copy = session.transaction.scratch(f"taken-{session.steps_run}") / "file"
+    _copy(source, copy)
+    session.transaction.take(copy, destination, executable=output.executable)
 
 
 def _on_host(step: Step, output: Output, places: Places) -> Path:
@@ -63,7 +74,13 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
+def _copy(source: Path, target: Path) -> None:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(source, flags), "rb") as file, target.open("xb") as out:
+        shutil.copyfileobj(file, out)
+
+
 def _read(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        return file.read(_LARGEST_FILE + 1)
+        return file.read(_LARGEST_LINTED + 1)

@@ -11,6 +11,7 @@ from cloche.model.step import Access, Mount, Plan, Source, Step
 from cloche.sandbox.mounts import BindReadOnly, BindWritable, MountOp, Overlay
 from cloche.workspace.replica import Replica
 from cloche.workspace.transaction import Transaction
+from cloche.workspace.usage import measure_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +25,12 @@ class Places:
     """Cache name to the private layer above it."""
     replicas: tuple[Replica, ...] = ()
     """Copies that stand in for overlays: to be folded when the step has ended."""
+    kept: tuple[Path, ...] = ()
+    """Directories outside of the transaction that it writes to, and that stay."""
 
     def held(self) -> tuple[int, int]:
-        """Give the bytes and files of the copies as they were made."""
-        sizes = [replica.size for replica in self.replicas]
+        """Give the bytes and files that were there before the program."""
+        sizes = [replica.size for replica in self.replicas] + [measure_place(p) for p in self.kept]
         return sum(used for used, _ in sizes), sum(entries for _, entries in sizes)
 
 
@@ -51,6 +54,7 @@ def find_places(step: Step, plan: Plan, grounds: Grounds, *, number: int) -> Pla
     operations: list[MountOp] = []
     written: dict[str, Path] = {}
     uppers: dict[str, Path] = {}
+    kept: list[Path] = []
     for place, mount in enumerate(step.mounts):
         name = f"{step.id}-{number}-{place}"
         match mount.source:
@@ -71,6 +75,11 @@ def find_places(step: Step, plan: Plan, grounds: Grounds, *, number: int) -> Pla
                 directory = grounds.transaction.scratch(name)
                 operations.append(BindWritable(source=str(directory), target=mount.target))
                 written[mount.target] = directory
+            case Source.BUILD:
+                directory = grounds.transaction.open_build(mount.ref)
+                operations.append(BindWritable(source=str(directory), target=mount.target))
+                written[mount.target] = directory
+                kept.append(directory)
             case Source.PACKAGE:
                 assert grounds.package is not None
                 operations.append(_layered(mount, (grounds.package,), grounds.transaction, name))
@@ -87,6 +96,7 @@ def find_places(step: Step, plan: Plan, grounds: Grounds, *, number: int) -> Pla
         written=written,
         uppers=uppers,
         replicas=replicas,
+        kept=tuple(kept),
     )
 
 

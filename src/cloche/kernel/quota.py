@@ -6,12 +6,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from cloche.model.limits import Limits
 from cloche.sandbox.platform import SandboxedProcess
 from cloche.workspace.errors import TreeTooLarge
 from cloche.workspace.transaction import Transaction
-from cloche.workspace.usage import measure_private
+from cloche.workspace.usage import measure_place, measure_private
 
 _INTERVAL = 0.25
 _TRIGGER = 16
@@ -42,6 +43,7 @@ async def watch_disk(
     process: SandboxedProcess,
     *,
     held: tuple[int, int] = (0, 0),
+    kept: tuple[Path, ...] = (),
 ) -> AsyncIterator[Quota]:
     """Kill `process` when the transaction outgrows `disk_bytes` or `inodes`.
 
@@ -50,11 +52,12 @@ async def watch_disk(
     layer costs, so it is done only when the file system lost a part of the
     limit since the last look. A file that is deleted and still open is in no
     walk: it counts when the disk is nearly full. `held` are the (bytes, files) that
-    were there before the program, and are not its own.
+    were there before the program, and are not its own; `kept` are directories outside of the
+    transaction that count as well.
     """
     quota = Quota()
     ended = asyncio.Event()
-    task = asyncio.create_task(_watch(transaction, limits, process, quota, ended, held))
+    task = asyncio.create_task(_watch(transaction, limits, process, quota, ended, held, kept))
     try:
         yield quota
     finally:
@@ -70,6 +73,7 @@ async def _watch(
     quota: Quota,
     ended: asyncio.Event,
     held: tuple[int, int],
+    kept: tuple[Path, ...],
 ) -> None:
     start = then = _spaces(transaction, process)
     while not quota.breached:
@@ -83,7 +87,7 @@ async def _watch(
         if not quota.breached and any(has_shrunk(*pair, limits) for pair in pairs):
             then = now
             quota.breached, quota.detail = await asyncio.to_thread(
-                _measured, transaction, process, limits, held
+                _measured, transaction, process, limits, held, kept
             )
     await process.terminate(0.0)
 
@@ -107,14 +111,21 @@ def has_shrunk(then: Space, now: Space, limits: Limits) -> bool:
 
 
 def _measured(
-    transaction: Transaction, process: SandboxedProcess, limits: Limits, held: tuple[int, int]
+    transaction: Transaction,
+    process: SandboxedProcess,
+    limits: Limits,
+    held: tuple[int, int],
+    kept: tuple[Path, ...],
 ) -> tuple[str, str]:
     try:
         used, entries = transaction.usage()
-        beside = (0, 0) if process.own_place is None else measure_private(process.own_place)
+        sizes = [measure_place(place) for place in kept]
+        if process.own_place is not None:
+            sizes.append(measure_private(process.own_place))
     except (TreeTooLarge, OSError) as error:
         return "disk_bytes", str(error)  # what cannot be measured is not held
-    used, entries = used + beside[0] - held[0], entries + beside[1] - held[1]
+    used += sum(size for size, _ in sizes) - held[0]
+    entries += sum(count for _, count in sizes) - held[1]
     if used > limits.disk_bytes:
         return "disk_bytes", f"{used} bytes written"
     if entries > limits.inodes:

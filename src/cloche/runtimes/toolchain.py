@@ -4,14 +4,59 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRule:
+    """Where a tool's version stands: it is read, and the tool is never run for it."""
+
+    file: str
+    """A glob below the tool's root; of several files the highest version counts."""
+    pattern: str
+    """A regular expression; its groups, joined by dots, are the version."""
+    in_name: bool = False
+    """Matched against the path below the root instead of the content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolHome:
+    """A directory in which a tool's own installer puts its versions."""
+
+    below_home: str
+    variable: str = ""
+    """Environment variable that names another directory instead."""
+    roots: str = ""
+    """A glob below it, of the roots of single versions; "" when it is a root itself."""
+    chosen_in: str = ""
+    """A file below it that names the root which the user made the usual one."""
+    chosen: str = ""
+    """A regular expression over that file; its one group is the root's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolchainNeed:
-    """What a provider requires, for the kernel to find."""
+    """What a provider requires, and how the kernel knows it when it sees it."""
 
     name: str
     """Reference used in argv as "@name/..."."""
     minimum: tuple[int, ...]
-    extra: str
+    program: str
+    """The program of that name, below the tool's root."""
+    versions: tuple[VersionRule, ...]
+    """Tried in order."""
+    command: str = ""
+    """Its name in PATH, where that is not the reference's."""
+    parts: tuple[str, ...] = ()
+    """Globs that must all be met below the root: what a script or a proxy in the tool's place has not."""
+    is_script: bool = False
+    """The program is no ELF file."""
+    measured: tuple[str, ...] = ()
+    """Globs of the files that the digest is of; the program alone when left out."""
+    homes: tuple[ToolHome, ...] = ()
+    """Looked through after PATH."""
+    extra: str = ""
     """The extra of this package that brings one, for the remedy; "" when none does."""
+    embedded: tuple[str, str] = ("", "")
+    """The module that the extra installs, and the tool's root below it."""
+    advice: str = ""
+    """How to get one, where no extra brings it."""
     commands: tuple[tuple[str, str], ...] = ()
     """(name in PATH, file below the tool), for a tool that has no directory of programs."""
 
@@ -27,7 +72,7 @@ class Toolchain:
     """Where that directory stands in the sandbox; equal to `host_root` when it lies under /usr."""
     version: str
     digest: str
-    """SHA-256 of the program itself: part of every key of a step that uses it."""
+    """SHA-256 of the program, or of the digests of what is measured: part of every key of a step that uses it."""
     commands: tuple[tuple[str, str], ...] = ()
     """See ToolchainNeed."""
 

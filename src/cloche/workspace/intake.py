@@ -29,15 +29,15 @@ class Intake:
             finally:
                 os.close(descriptor)
 
-    def take(self, inside: str, path: str, scratch: int) -> None:
-        """Move `inside`, of `scratch`, to `path`, in place of what is there. Raises PathBlocked."""
+    def take(self, inside: str, path: str, scratch: int, *, mode: int) -> None:
+        """Move `inside`, of `scratch`, to `path`, in place of what is there; `mode` is a file's. Raises PathBlocked."""
         with self._stack.layer.place_for(path) as parent:
             moved_aside = self._move_aside(parent, path, scratch)
             with opened(scratch, parent_of(inside)) as origin:
                 self._effects.rename(origin, name_of(inside), parent, name_of(path))
             taken = open_beneath(parent, name_of(path), os.O_PATH)
             try:
-                self._own(taken)
+                self._own(taken, mode)
                 if stat.S_ISDIR(os.fstat(taken).st_mode) and (
                     moved_aside or self._stack.layer.has_below(path)
                 ):
@@ -46,12 +46,12 @@ class Intake:
             finally:
                 os.close(taken)
 
-    def _own(self, descriptor: int) -> None:
+    def _own(self, descriptor: int, mode: int) -> None:
         found = os.fstat(descriptor)
         if self._owner is not None and found.st_uid == 0 != self._owner[0]:
             self._effects.chown(descriptor, *self._owner)
         if stat.S_ISREG(found.st_mode):
-            self._effects.chmod(descriptor, 0o644)
+            self._effects.chmod(descriptor, mode)
 
     def _move_aside(self, parent: int, path: str, scratch: int) -> bool:
         """Free a name of the upper; a whiteout or an old tree goes with the scratch."""

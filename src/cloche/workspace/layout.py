@@ -22,6 +22,7 @@
     <state>/undo-<n>/record         the journal of that commit
     <state>/undo-<n>/kept           directories in it that go to `late-<id>` when it is forgotten
     <state>/undo-<n>/applied        its ctime is when the commit was complete
+    <state>/build-<name>-<key>/     what tools keep of the project between builds; no transaction's
     <state>/dead-<name>             to be deleted when there is time
 
 Everything is on the file system of the project, because renames are the only
@@ -54,6 +55,7 @@ PRUNED = "pruned"
 LATE = "late-"
 KEPT = "kept"
 UNDO = "undo-"
+BUILD = "build-"
 DEAD = "dead-"
 UPPER = "up"
 WORK = "wk-"

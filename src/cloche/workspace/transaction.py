@@ -151,6 +151,19 @@ class Transaction:
             self._give_named(scratch, name)
         return self._path / layout.SCRATCH / name
 
+    def open_build(self, name: str) -> Path:
+        """Give the directory NAME-KEY that lasts from run to run, in place of those of other keys."""
+        self._alive()
+        directory = f"{layout.BUILD}{name}"
+        kind = f"{layout.BUILD}{name.partition('-')[0]}-"
+        for other in names_in(self._places.state):
+            if other.startswith(kind) and other != directory:
+                discard(self._places.state, other, self._effects)
+        with contextlib.suppress(FileExistsError):
+            self._effects.mkdir(self._places.state, directory, 0o700)
+        self._give_named(self._places.state, directory)
+        return self._places.state_path / directory
+
     def read(self, path: JailPath, *, limit: int) -> bytes | None:
         """Give a file as the sandboxes see it; None when absent, not regular, or too long."""
         self._alive()
@@ -173,14 +186,14 @@ class Transaction:
         with opened(self._alive(), layout.SCRATCH) as scratch:
             self._intake.put(str(path), content, scratch)
 
-    def take(self, source: Path, path: JailPath) -> None:
+    def take(self, source: Path, path: JailPath, *, executable: bool = False) -> None:
         """Move a file or a directory from this transaction's scratch to `path`, in place of what is there.
 
-        Raises PathBlocked.
+        A file gets the mode 0644, or 0755. Raises PathBlocked.
         """
         inside = os.fspath(source.relative_to(self._path / layout.SCRATCH))
         with opened(self._alive(), layout.SCRATCH) as scratch:
-            self._intake.take(inside, str(path), scratch)
+            self._intake.take(inside, str(path), scratch, mode=0o755 if executable else 0o644)
 
     def digest_base(self, hidden: frozenset[str]) -> str:
         """Give a digest of the project as the user left it; see workspace.inventory."""

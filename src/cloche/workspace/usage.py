@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from cloche.workspace.diff import LONGEST
 from cloche.workspace.effects import Effects
@@ -20,6 +21,15 @@ def measure_private(root: int) -> tuple[int, int]:
     if stat.S_IMODE(os.fstat(root).st_mode) != _PRIVATE:
         effects.chmod(root, _PRIVATE)
     return measure(root, effects)
+
+
+def measure_place(place: Path) -> tuple[int, int]:
+    """Measure a directory of our own by its path. Raises OSError, TreeTooLarge."""
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return measure_private(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def measure(root: int, effects: Effects) -> tuple[int, int]:

@@ -35,9 +35,36 @@ def test_an_honest_fetch_step_passes() -> None:
     check_plan(plan(FETCH))
 
 
+BUILD = Step(
+    id=StepId("build"),
+    title="Build",
+    argv=("@rust/bin/cargo", "build"),
+    trust=Trust.PROJECT,
+    env={"RUSTC": "@rust/bin/rustc", "RUSTC_WRAPPER": "", "DOTNET_ROOT": "@dotnet"},
+    mounts=(
+        Mount(target="/project", source=Source.PROJECT, access=Access.PRIVATE),
+        Mount(target="/build", source=Source.BUILD, ref="rust-1", access=Access.WRITE),
+    ),
+)
+
+
+def test_a_build_may_name_the_tool_that_was_found_and_run_what_was_built() -> None:
+    check_plan(plan(BUILD, replace(BUILD, id=StepId("run"), argv=("/build/debug/app",))))
+
+
 PROJECT = Mount(target="/project", source=Source.PROJECT, access=Access.PRIVATE)
 
 BROKEN = {
+    "I8 a tool that sees what builds left": (replace(BUILD, trust=Trust.TOOL), "I8"),
+    "I5 a program out of its mounts": (replace(BUILD, argv=("/build/../usr/bin/cc",)), "I5"),
+    "I5 a program of the system": (replace(BUILD, argv=("/usr/bin/env",)), "I5"),
+    "I5 a tool that runs what was built": (
+        replace(FETCH, argv=("/p/app",)),
+        "I5",
+    ),
+    "I5 another compiler": (replace(BUILD, env={"RUSTC": "/project/rustc"}), "I5"),
+    "I5 a wrapper": (replace(BUILD, env={"RUSTC_WRAPPER": "./x"}), "I5"),
+    "I5 another runtime": (replace(BUILD, env={"DOTNET_ROOT": "@dotnet/../x"}), "I5"),
     "I1 project code with a registry": (replace(FETCH, trust=Trust.PROJECT, outputs=()), "I1"),
     "I2 a fetch step that sees the project": (
         replace(FETCH, mounts=(*FETCH.mounts, PROJECT)),

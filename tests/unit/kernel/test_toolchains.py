@@ -1,15 +1,18 @@
 """Tools are found by looking, and a script that pretends to be node is not one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cloche.kernel.errors import NoToolchain
 from cloche.kernel.toolchains import find_toolchains
-from cloche.runtimes.toolchain import ToolchainNeed
+from cloche.runtimes.node import tools
+from cloche.runtimes.toolchain import ToolchainNeed, ToolHome, VersionRule
 
-NODE = ToolchainNeed(name="node", minimum=(20,), extra="node")
-NPM = ToolchainNeed(name="npm", minimum=(11,), extra="node")
+NODE = replace(tools.NODE, minimum=(20,))
+NPM = replace(tools.NPM, minimum=(11,))
+
 HEADER = (
     "#define NODE_MAJOR_VERSION {}\n#define NODE_MINOR_VERSION 1\n#define NODE_PATCH_VERSION 2\n"
 )
@@ -50,7 +53,7 @@ def test_a_tool_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_nothing_new_enough_says_what_was_found(tmp_path: Path) -> None:
-    need = ToolchainNeed(name="node", minimum=(999,), extra="node")
+    need = replace(NODE, minimum=(999,))
     root = prefix(tmp_path / "n", 18, "10.0.0")
     with pytest.raises(NoToolchain) as caught:
         find_toolchains((need,), {"PATH": f"{root}/bin"}, tmp_path / "memory")
@@ -62,7 +65,7 @@ def test_a_version_managers_script_is_not_a_node(tmp_path: Path) -> None:
     shim.parent.mkdir()
     shim.write_text("#!/bin/sh\nexec something\n")
     shim.chmod(0o755)
-    need = ToolchainNeed(name="node", minimum=(999,), extra="node")
+    need = replace(NODE, minimum=(999,))
     with pytest.raises(NoToolchain) as caught:
         find_toolchains((need,), {"PATH": str(shim.parent)}, tmp_path / "memory")
     assert str(shim.parent) not in str(caught.value)
@@ -73,7 +76,7 @@ def test_a_relative_directory_in_path_is_ignored(
 ) -> None:
     prefix(tmp_path / "n", 22, "11.4.0")
     monkeypatch.chdir(tmp_path)
-    need = ToolchainNeed(name="node", minimum=(999,), extra="node")
+    need = replace(NODE, minimum=(999,))
     with pytest.raises(NoToolchain) as caught:
         find_toolchains((need,), {"PATH": "n/bin"}, tmp_path / "memory")
     assert "22.1.2" not in str(caught.value)
@@ -104,3 +107,81 @@ def test_what_npm_puts_into_path_is_passed_over_without_a_project_too(tmp_path: 
     tools = find_toolchains((NPM,), {"PATH": f"{installed}:{own}/bin"}, tmp_path / "memory")
 
     assert tools["npm"].version == "11.4.0"
+
+
+CARGO = ToolchainNeed(
+    name="rust",
+    command="cargo",
+    minimum=(1, 70),
+    program="bin/cargo",
+    parts=("bin/rustc", "lib/rustlib"),
+    measured=("bin/cargo", "bin/rustc"),
+    versions=(VersionRule(file="bin/rustc", pattern=r"rustc version (\d+\.\d+\.\d+)"),),
+    homes=(
+        ToolHome(
+            below_home=".rustup",
+            variable="RUSTUP_HOME",
+            roots="toolchains/*",
+            chosen_in="settings.toml",
+            chosen=r'default_toolchain = "([^"]+)"',
+        ),
+    ),
+    advice="install it",
+)
+
+
+def rust(root: Path, version: str) -> Path:
+    for name in ("cargo", "rustc"):
+        (root / "bin").mkdir(parents=True, exist_ok=True)
+        (root / "bin" / name).write_bytes(b"\x7fELF\0rustc version " + version.encode() + b"\0")
+        (root / "bin" / name).chmod(0o755)
+    (root / "lib/rustlib").mkdir(parents=True)
+    return root
+
+
+def test_an_installers_proxy_is_no_tool_and_the_users_choice_comes_first(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    proxies = home / ".cargo/bin"
+    proxies.mkdir(parents=True)
+    (proxies / "rustup").write_bytes(b"\x7fELF proxy")
+    (proxies / "rustup").chmod(0o755)
+    (proxies / "cargo").symlink_to("rustup")
+    for version in ("1.80.0", "1.95.0", "1.99.1"):
+        rust(home / f".rustup/toolchains/{version}-linux", version)
+    settings = home / ".rustup/settings.toml"
+    settings.write_text('version = "12"\ndefault_toolchain = "1.95.0-linux"\n')
+    environment = {"PATH": str(proxies), "HOME": str(home)}
+
+    found = find_toolchains((CARGO,), environment, tmp_path / "memory")["rust"]
+    assert (found.version, found.inside) == ("1.95.0", "/toolchain/rust")
+
+    settings.unlink()
+    newest = find_toolchains((CARGO,), environment, tmp_path / "memory")["rust"]
+    assert newest.version == "1.99.1"
+    assert newest.digest != found.digest
+
+    planted = home / "project"
+    moved = {**environment, "RUSTUP_HOME": str(planted / ".rustup")}
+    rust(planted / ".rustup/toolchains/2.0.0", "2.0.0")
+    with pytest.raises(NoToolchain) as caught:
+        find_toolchains((CARGO,), moved, tmp_path / "memory", project=planted)
+    assert caught.value.remedy == "install it"
+
+
+def test_a_version_may_be_the_name_of_a_directory(tmp_path: Path) -> None:
+    root = tmp_path / "dotnet"
+    for version in ("9.0.100", "10.0.401"):
+        (root / "sdk" / version).mkdir(parents=True)
+        (root / "sdk" / version / "dotnet.dll").write_text(version)
+    (root / "dotnet").write_bytes(b"\x7fELF")
+    (root / "dotnet").chmod(0o755)
+    need = ToolchainNeed(
+        name="dotnet",
+        minimum=(8,),
+        program="dotnet",
+        versions=(VersionRule(file="sdk/*/dotnet.dll", pattern=r"sdk/([\d.]+)/", in_name=True),),
+        measured=("dotnet", "sdk/*/dotnet.dll"),
+        homes=(ToolHome(below_home=".dotnet", variable="DOTNET_ROOT"),),
+    )
+    found = find_toolchains((need,), {"DOTNET_ROOT": str(root)}, tmp_path / "memory")["dotnet"]
+    assert (found.version, found.host_root) == ("10.0.401", str(root))

@@ -3,16 +3,16 @@
 import json
 
 from cloche.model.ids import StepId
-from cloche.model.step import Access, Mount, Net, Source, Step, Trust
+from cloche.model.step import Access, Mount, Net, Plan, Projection, Source, Step, Trust
 from cloche.runtimes.node.vocabulary import NODE, NPM
 from cloche.runtimes.provider import CannotPlan, RegistryFacts
 
 _SETTINGS = ("cafile", "proxy", "https-proxy", "noproxy", "strict-ssl")
 
 
-def discovery_step() -> Step:
-    """Give the step that prints npm's configuration as the user has it; npm hides credentials itself."""
-    return Step(
+def plan_discovery() -> Plan:
+    """Plan the step that prints npm's configuration as the user has it; npm hides credentials itself."""
+    step = Step(
         id=StepId("discover-npm"),
         title="Ask npm which registries you use",
         argv=(NODE, NPM, "config", "ls", "-l", "--json", "--logs-max=0", "--no-update-notifier"),
@@ -26,6 +26,7 @@ def discovery_step() -> Step:
         ),
         limits="tool",
     )
+    return Plan(verb="discover", steps=(step,), projections=(Projection(ref="empty", files={}),))
 
 
 def read_configuration(output: bytes) -> RegistryFacts:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from cloche.model.step import Plan, Step
+from cloche.model.step import Plan
 from cloche.runtimes.node.build import plan_build, plan_test
 from cloche.runtimes.node.cached import cache_entry
 from cloche.runtimes.node.check import plan_validate
 from cloche.runtimes.node.detect import detect_node
 from cloche.runtimes.node.diagnostics.choice import choose_parser
-from cloche.runtimes.node.discovery import discovery_step, read_configuration
+from cloche.runtimes.node.discovery import plan_discovery, read_configuration
 from cloche.runtimes.node.lint import lint_additions, lint_lock
 from cloche.runtimes.node.lock import Lock, read_lock
 from cloche.runtimes.node.package import plan_package
@@ -16,8 +16,10 @@ from cloche.runtimes.node.preview import plan_preview
 from cloche.runtimes.node.resolve import ADDITIONS_LINTER, LOCK_LINTER, SEPARATOR, plan_resolve
 from cloche.runtimes.node.scaffold import node_templates, scaffold_files
 from cloche.runtimes.node.source import LOCK, read_manifest_only, read_project
+from cloche.runtimes.node.tools import NODE, NPM
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import (
+    Answer,
     CannotPlan,
     Detection,
     HostFacts,
@@ -25,7 +27,7 @@ from cloche.runtimes.provider import (
     RegistryFacts,
     Template,
 )
-from cloche.runtimes.toolchain import CacheEntry, ToolchainNeed, UserConfig
+from cloche.runtimes.toolchain import CacheEntry, UserConfig
 
 _REMEMBERED = 16
 
@@ -37,14 +39,8 @@ class NodeProvider:
     runtime_id = "node"
     supported_platforms = frozenset({"linux"})
     toolchains = (
-        ToolchainNeed(name="node", minimum=(20, 17), extra="node"),
-        # The first in which every guard of `vocabulary.GUARDS` was seen to hold.
-        ToolchainNeed(
-            name="npm",
-            minimum=(11, 17),
-            extra="node",
-            commands=(("npm", "bin/npm-cli.js"), ("npx", "bin/npx-cli.js")),
-        ),
+        NODE,
+        NPM,
     )
     caches = ("npm",)
     user_config = UserConfig(
@@ -69,14 +65,14 @@ class NodeProvider:
         """Give the templates that lie in this package."""
         return node_templates()
 
-    def discovery(self, facts: HostFacts) -> Step | None:
-        """Give the step that asks npm for the user's registries."""
-        del facts
-        return discovery_step()
+    def discovery(self, facts: HostFacts) -> Plan | None:
+        """Give the step that asks npm for the user's registries, which it answers at once."""
+        return plan_discovery() if facts.registry is None else None
 
-    def read_discovery(self, output: bytes) -> RegistryFacts:
+    def read_discovery(self, answer: Answer, facts: HostFacts) -> RegistryFacts:
         """Read what npm printed. Raises CannotPlan."""
-        return read_configuration(output)
+        del facts
+        return read_configuration(answer.output)
 
     def scaffold(self, template: str, name: str) -> Mapping[str, bytes]:
         """Give the files of a new project. Raises CannotPlan."""

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from cloche.kernel.invariants import check_plan
 from cloche.model.step import Net, Trust
 from cloche.runtimes.node.provider import NodeProvider
-from cloche.runtimes.provider import CannotPlan, HostFacts
+from cloche.runtimes.provider import Answer, CannotPlan, HostFacts
 from cloche.testing.view import MemoryView
 
 PROVIDER = NodeProvider()
@@ -281,15 +282,17 @@ def test_content_of_the_cache_must_have_the_digest_of_its_name() -> None:
 
 
 def test_discovery_is_tool_code_without_network(facts: HostFacts) -> None:
-    step = PROVIDER.discovery(facts)
-    assert step is not None
+    plan = PROVIDER.discovery(replace(facts, registry=None))
+    assert plan is not None
+    (step,) = plan.steps
+    assert PROVIDER.discovery(facts) is None
     assert (step.trust, step.net) == (Trust.TOOL, Net.NONE)
     printed = {
         "registry": "https://a.example.org/", "@s:registry": "https://b.example.org/",
         "proxy": None, "https-proxy": "http://proxy.example.org:8080", "cafile": "/etc/ca.pem",
         "//a.example.org/:_authToken": "(protected)", "long": True,
     }  # fmt: skip
-    read = PROVIDER.read_discovery(json.dumps(printed).encode())
+    read = PROVIDER.read_discovery(Answer(output=json.dumps(printed).encode()), facts)
     assert read.urls == ("https://a.example.org/", "https://b.example.org/")
     assert read.settings == {
         "https-proxy": "http://proxy.example.org:8080",
@@ -297,4 +300,4 @@ def test_discovery_is_tool_code_without_network(facts: HostFacts) -> None:
     }
     for hostile in (b"", b"[]", b"{}", b'{"registry":1}'):
         with pytest.raises(CannotPlan):
-            PROVIDER.read_discovery(hostile)
+            PROVIDER.read_discovery(Answer(output=hostile), facts)
