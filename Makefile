@@ -1,5 +1,5 @@
 # Each target does all of its own set-up in a private .venv; nothing is installed on the host.
-.PHONY: demo test check bench fuzz crash kernels clean
+.PHONY: demo test check bench conformance fuzz crash kernels clean
 PYTHON ?= /usr/bin/python3
 
 # The host's own Node is used where it is new enough; otherwise one comes with the extra `node`.
@@ -23,6 +23,10 @@ bench: .venv/ready
 	@test -e build/peers/node_modules/.bin/srt || ! command -v npm >/dev/null || npm install --silent \
 		--no-audit --no-fund --prefix build/peers @anthropic-ai/sandbox-runtime@0.0.83 || true
 	.venv/bin/python -m benchmarks
+
+# Every template and every verb, cold, warm and offline, beside the bare tool; TEMPLATES="a b" for some.
+conformance: .venv/ready
+	.venv/bin/python -m benchmarks.conformance $(TEMPLATES)
 
 # FUZZ=SECONDS for each target, and twice that for system calls as root; what was found stays in build/fuzz.
 FUZZ ?= 30
