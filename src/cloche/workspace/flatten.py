@@ -55,7 +55,7 @@ class _Merger:
         """Leave nothing in the upper that is still to be seen."""
         waiting = [_Pair("", os.fstat(self._upper), hides=False)]
         for root in (self._upper, self._lower):
-            self._open_up(root, "", os.fstat(root))
+            self._open_up(root, os.fstat(root))
         done: list[_Pair] = []
         while waiting:
             pair = waiting.pop()
@@ -81,12 +81,12 @@ class _Merger:
             self._forget_origin(name, above, below, new, old)
             self._move(name, above, below, old)
         else:
-            self._open_up(above, name, new)
+            self._open_named(above, name, new)
             if old is not None and stat.S_ISDIR(old.st_mode) and not is_opaque(above, name):
-                self._open_up(below, name, old)
+                self._open_named(below, name, old)
                 hides = pair.hides or is_opaque(below, name)
                 return _Pair(join(pair.path, name), new, hides)
-            if old is not None and not stat.S_ISDIR(old.st_mode) and not pair.hides:
+            if old is not None and not stat.S_ISDIR(old.st_mode):
                 self._hide_base(above, name)
             self._move(name, above, below, old)
             # On xfs a directory's own mtime changes when it moves to another parent.
@@ -96,8 +96,6 @@ class _Merger:
     def _delete(
         self, pair: _Pair, name: str, above: int, below: int, old: os.stat_result | None
     ) -> None:
-        if old is not None and is_whiteout(old):
-            return
         is_shown = not pair.hides and self._base_shows(join(pair.path, name))
         if old is not None or is_shown:
             self._move(name, above, below, old)
@@ -139,7 +137,7 @@ class _Merger:
             self._effects.place(above, name, below, name)
             return
         if stat.S_ISDIR(old.st_mode):
-            self._open_up(below, name, old)
+            self._open_named(below, name, old)
         self._effects.exchange(above, name, below, name)
 
     def _forget_origin(
@@ -177,18 +175,20 @@ class _Merger:
             if old.get(name) != value:
                 self._effects.mark(below, name, value)
 
-    def _open_up(self, at: int, name: str, found: os.stat_result) -> None:
+    def _open_named(self, at: int, name: str, found: os.stat_result) -> None:
+        descriptor = open_beneath(at, name, os.O_PATH | os.O_DIRECTORY)
+        try:
+            self._open_up(descriptor, found)
+        finally:
+            os.close(descriptor)
+
+    def _open_up(self, descriptor: int, found: os.stat_result) -> None:
         """Let an ordinary owner use a directory.
 
         Its marks are read, and it is moved to another parent, only with rights on it itself.
         """
-        if os.geteuid() == 0 or found.st_mode & _OWNER_ALL == _OWNER_ALL:
-            return
-        descriptor = open_beneath(at, name, os.O_PATH | os.O_DIRECTORY)
-        try:
+        if os.geteuid() != 0 and found.st_mode & _OWNER_ALL != _OWNER_ALL:
             self._effects.chmod(descriptor, stat.S_IMODE(found.st_mode) | _OWNER_ALL)
-        finally:
-            os.close(descriptor)
 
     def _make_like(self, root: int, path: str, found: os.stat_result) -> None:
         """Give a directory the owner, mode and times of another, or its own back."""
