@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--fresh",
                 action="store_true",
-                help="run also the steps that a failed ship has done",
+                help="use nothing that earlier runs left: run all steps, build from nothing",
             )
     preview = commands.add_parser(
         "preview", parents=[common, terms], help="serve the development server until interrupted"

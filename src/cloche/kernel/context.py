@@ -51,7 +51,7 @@ class RunOptions:
     check_reads: bool = False
     """Commit only when nothing in the project was changed meanwhile that the run may have read."""
     fresh: bool = False
-    """Run every step of `ship`, also those that a run that failed has done."""
+    """Have `ship` use nothing that earlier runs left: no steps of one that failed, nothing that builds keep."""
     port: int = 0
     """Host port of a preview; 0 lets the system choose."""
     wait_seconds: float | None = None

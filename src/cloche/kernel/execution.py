@@ -101,7 +101,7 @@ async def _transact(
         owned = terms.provider.destroy(_NoFiles())
         await wait_to_write(workspace, terms.context.project_root, work.options, stream.emit)
         if work.resumes and work.options.fresh:
-            await in_thread(workspace.forget_checkpoints)
+            await in_thread(workspace.forget_work)
         transaction = await in_thread(workspace.begin, owned=owned, resumes=work.resumes)
         try:
             session = _session(work, terms, transaction, stream, job)

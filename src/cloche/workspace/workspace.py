@@ -21,7 +21,7 @@ from cloche.workspace.errors import (
 )
 from cloche.workspace.finish import is_undone, read_record, refusal, undo_numbers
 from cloche.workspace.held import Held, find_held, held_names
-from cloche.workspace.jail import opened, status
+from cloche.workspace.jail import names_in, opened, status
 from cloche.workspace.journal import Journal
 from cloche.workspace.line import WriterLine, WriterTurn
 from cloche.workspace.lock import WriterLock, find_holder
@@ -136,11 +136,17 @@ class Workspace:
         self._forget_held()
         return held
 
-    def forget_checkpoints(self) -> None:
-        """Throw away what a failed transaction left to continue from. Raises WorkspaceBusy."""
+    def forget_work(self) -> None:
+        """Throw away what earlier runs left for later ones: checkpoints, and what builds keep.
+
+        Raises WorkspaceBusy.
+        """
         self._hold()
         clear(self._places, self._effects)
         forget_resumable(self._places.state, self._effects)
+        for name in names_in(self._places.state):
+            if name.startswith(layout.BUILD):
+                discard(self._places.state, name, self._effects)
 
     def compare(self, *, text: bool = False) -> Comparison:
         """Show the held transaction, or else what the last commit that stands changed."""

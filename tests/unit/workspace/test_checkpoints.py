@@ -149,7 +149,7 @@ def test_other_runs_leave_them_alone(project: Path) -> None:
 def test_they_can_be_thrown_away(project: Path) -> None:
     fail(project)
     with opened(project) as workspace:
-        workspace.forget_checkpoints()
+        workspace.forget_work()
         assert not workspace.begin(resumes=True).checkpoints.has_more
     assert not [path for path in state_of(project).iterdir() if path.name.startswith("resume-")]
 
