@@ -4,6 +4,7 @@
     <state>/wait-<time>-<chance>    one who waits for the lock, and holds a flock on this
     <state>/generation              a number: odd while a commit is applied; see readers
     <state>/readers                 readers hold a shared flock on it, a commit an exclusive one
+    <state>/turn                    readers hold it shared until they have `readers`, a commit exclusive
     <state>/reserve-<n>             room for the end of a commit, given back when the disk is full there
     <state>/journal                 exists between the mark of a commit and its completion
     <state>/tx-<id>/up              upper layer: what the sandboxes wrote
@@ -39,6 +40,7 @@ LOCK = "lock"
 GENERATION = "generation"
 GENERATION_NEW = "generation.new"
 READERS = "readers"
+TURN = "turn"
 JOURNAL = "journal"
 JOURNAL_NEW = "journal.new"
 TRANSACTION = "tx-"
