@@ -96,7 +96,12 @@ async def _typed(running: Awaitable[RunResult], work: Work, terms: Terms) -> Run
 async def _transact(
     work: Work, terms: Terms, stream: EventStream, job: str, began: float
 ) -> RunResult:
-    workspace = await in_thread(Workspace.open, terms.context.project_root, terms.state_home)
+    workspace = await in_thread(
+        Workspace.open,
+        terms.context.project_root,
+        terms.state_home,
+        collect=terms.machine.platform.collect,
+    )
     try:
         owned = terms.provider.destroy(_NoFiles())
         await wait_to_write(workspace, terms.context.project_root, work.options, stream.emit)

@@ -163,7 +163,10 @@ class Project:
 
     async def _with_workspace(self, act: Callable[[Workspace], Result]) -> Result:
         def whole() -> Result:
-            with closing(Workspace.open(self.root, self._terms.state_home)) as workspace:
+            collect = self._terms.machine.platform.collect
+            with closing(
+                Workspace.open(self.root, self._terms.state_home, collect=collect)
+            ) as workspace:
                 return act(workspace)
 
         return await past_return(whole)

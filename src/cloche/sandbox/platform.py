@@ -135,6 +135,13 @@ class Platform(Protocol):
         """
         ...
 
+    def collect(self, state: int) -> None:
+        """Start a process that deletes what lies discarded in an open state directory. Raises OSError.
+
+        Nobody waits for it: it goes on when this program has ended, at the lowest priority.
+        """
+        ...
+
     async def close(self) -> None:
-        """End the launcher and everything it started."""
+        """End the launcher and everything it started; a collector goes on."""
         ...

@@ -9,10 +9,14 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Generator
 
 from cloche.workspace import layout
 from cloche.workspace.effects import Effects
 from cloche.workspace.jail import names_in, open_beneath, open_directory
+
+_LIKE_AN_ENTRY = 16 << 20
+"""Bytes of a file that take about as long to free as an entry takes to delete."""
 
 
 def discard(at: int, name: str, effects: Effects, *, into: int | None = None) -> None:
@@ -21,16 +25,43 @@ def discard(at: int, name: str, effects: Effects, *, into: int | None = None) ->
     effects.rename(at, name, state, f"{layout.DEAD}{secrets.token_hex(8)}")
 
 
+def dead_names(state: int) -> list[str]:
+    """Give the names of what was discarded and is still there."""
+    return [name for name in names_in(state) if name.startswith(layout.DEAD)]
+
+
 def sweep(state: int, effects: Effects) -> None:
     """Delete what was discarded. What resists is left for the next time."""
-    for name in names_in(state):
-        if name.startswith(layout.DEAD):
-            with contextlib.suppress(OSError):
-                remove_tree(state, name, effects)
+    for name in dead_names(state):
+        with contextlib.suppress(OSError):
+            remove_tree(state, name, effects)
+
+
+def sweep_some(state: int, effects: Effects, most: int) -> bool:
+    """Delete as much of what was discarded as costs about `most` entries; tell whether more waits.
+
+    Counted and not timed, so that the same trees leave the same behind on each machine.
+    """
+    for name in dead_names(state):
+        with (
+            contextlib.suppress(OSError),
+            contextlib.closing(_removing(state, name, effects)) as steps,
+        ):
+            for cost in steps:
+                most -= cost
+                if most < 0:
+                    return True
+    return False
 
 
 def remove_tree(at: int, name: str, effects: Effects) -> None:
     """Delete a directory with everything in it. Two of these may work on one tree at once."""
+    for _ in _removing(at, name, effects):
+        pass
+
+
+def _removing(at: int, name: str, effects: Effects) -> Generator[int, None, None]:
+    """Delete a directory step by step; yields before each step what it will cost, in entries."""
     root = _open(at, name, effects)
     try:
         # A directory that is not empty is first moved up beside its parent, so
@@ -38,7 +69,8 @@ def remove_tree(at: int, name: str, effects: Effects) -> None:
         names = names_in(root)
         while names:
             for entry in names:
-                _remove_entry(root, entry, effects)
+                with contextlib.suppress(FileNotFoundError):
+                    yield from _removing_entry(root, entry, effects)
             names = names_in(root)
     finally:
         os.close(root)
@@ -46,25 +78,32 @@ def remove_tree(at: int, name: str, effects: Effects) -> None:
         effects.rmdir(at, name)
 
 
-def _remove_entry(root: int, name: str, effects: Effects) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISDIR(os.stat(name, dir_fd=root, follow_symlinks=False).st_mode):
-            effects.unlink(root, name)
-            return
-        directory = _open(root, name, effects)
-        try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if not entry.is_dir(follow_symlinks=False):
-                        effects.unlink(directory, entry.name)
-                        continue
-                    # Moving a directory to another parent changes its "..", which
-                    # takes the right to write to the directory itself.
-                    os.close(_open(directory, entry.name, effects))
-                    effects.rename(directory, entry.name, root, secrets.token_hex(12))
-        finally:
-            os.close(directory)
-        effects.rmdir(root, name)
+def _removing_entry(root: int, name: str, effects: Effects) -> Generator[int, None, None]:
+    found = os.stat(name, dir_fd=root, follow_symlinks=False)
+    yield _cost(found)
+    if not stat.S_ISDIR(found.st_mode):
+        effects.unlink(root, name)
+        return
+    directory = _open(root, name, effects)
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                yield _cost(entry.stat(follow_symlinks=False))
+                if not entry.is_dir(follow_symlinks=False):
+                    effects.unlink(directory, entry.name)
+                    continue
+                # Moving a directory to another parent changes its "..", which
+                # takes the right to write to the directory itself.
+                os.close(_open(directory, entry.name, effects))
+                effects.rename(directory, entry.name, root, secrets.token_hex(12))
+    finally:
+        os.close(directory)
+    effects.rmdir(root, name)
+
+
+def _cost(found: os.stat_result) -> int:
+    """Give how many small files deleting one takes as long as: its extents have to be freed too."""
+    return 1 + found.st_blocks * 512 // _LIKE_AN_ENTRY
 
 
 def _open(at: int, name: str, effects: Effects) -> int:

@@ -9,7 +9,8 @@ class StateUnavailable(ClocheError):
     code = "state-unavailable"
     exit_status = 90
     remedy = (
-        "Keep the state outside the project, on the same file system, in a directory of your own."
+        "Keep project and state on one file system of Linux's own (ext4, xfs, btrfs, tmpfs), "
+        "the state in a directory of yours outside the project."
     )
 
     def __init__(self, path: str, why: str) -> None:

@@ -4,6 +4,7 @@
     <state>/wait-<time>-<chance>    one who waits for the lock, and holds a flock on this
     <state>/generation              a number: odd while a commit is applied; see readers
     <state>/readers                 readers hold a shared flock on it, a commit an exclusive one
+    <state>/turn                    readers hold it shared until they have `readers`, a commit exclusive
     <state>/reserve-<n>             room for the end of a commit, given back when the disk is full there
     <state>/journal                 exists between the mark of a commit and its completion
     <state>/tx-<id>/up              upper layer: what the sandboxes wrote
@@ -24,24 +25,29 @@
     <state>/undo-<n>/applied        its ctime is when the commit was complete
     <state>/build-<name>-<key>/     what tools keep of the project between builds; no transaction's
     <state>/dead-<name>             to be deleted when there is time
+    <state>/collector               held by the process that deletes them in the background
 
 Everything is on the file system of the project, because renames are the only
 changes that a commit makes.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
+import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloche.workspace import syscalls
 from cloche.workspace.errors import StateUnavailable
 
 LOCK = "lock"
 GENERATION = "generation"
 GENERATION_NEW = "generation.new"
 READERS = "readers"
+TURN = "turn"
 JOURNAL = "journal"
 JOURNAL_NEW = "journal.new"
 TRANSACTION = "tx-"
@@ -57,6 +63,7 @@ KEPT = "kept"
 UNDO = "undo-"
 BUILD = "build-"
 DEAD = "dead-"
+COLLECTOR = "collector"
 UPPER = "up"
 WORK = "wk-"
 SCRATCH = "scratch"
@@ -68,6 +75,13 @@ APPLIED = "applied"
 
 BESIDE = ".cloche-state"
 """The state directory's name where it lies beside the project: perhaps in another project."""
+NO_EXCHANGE = (
+    "its file system cannot exchange two names in one step (RENAME_EXCHANGE, renameat2(2)), "
+    "as some network and FAT file systems cannot"
+)
+NO_LINKS = "its file system has no symbolic links, as FAT has none"
+_NO_MODES = "its mode cannot be made 0700, as on file systems without modes (FAT)"
+_CANNOT = (errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _PRIVATE = 0o700
 
 
@@ -95,7 +109,8 @@ def open_places(project: Path, state_home: Path) -> Places:
     """Open a project and its state directory, made if need be.
 
     The state lies below `state_home` when that is on the file system of the
-    project, otherwise beside the project. Raises StateUnavailable.
+    project, otherwise beside the project. Raises StateUnavailable, also for a
+    file system that a commit would fail on; nothing that was made for it is then left.
     """
     project = Path(os.path.realpath(project))
     state_home = Path(os.path.realpath(state_home))
@@ -111,8 +126,12 @@ def open_places(project: Path, state_home: Path) -> Places:
             state = open_private(home / digest)
         except OSError as error:
             tried.append(f"{home}: {error.strerror}")
+            _leave_nothing(home / digest)
             continue
+        why = "on another file system than the project"
         if _mount_of(state) == _mount_of(project_open):
+            why = "" if os.listdir(state) else why_unfit(state)
+        if not why:
             return Places(
                 project=project_open,
                 state=state,
@@ -120,7 +139,8 @@ def open_places(project: Path, state_home: Path) -> Places:
                 state_path=home / digest,
             )
         os.close(state)
-        tried.append(f"{home}: on another file system than the project")
+        _leave_nothing(home / digest)
+        tried.append(f"{home}: {why}")
     os.close(project_open)
     raise StateUnavailable(str(state_home), "; ".join(tried))
 
@@ -130,6 +150,35 @@ def find_state(project: Path, state_home: Path) -> Path:
     places = open_places(project, state_home)
     places.close()
     return places.state_path
+
+
+def why_unfit(at: int) -> str:
+    """Try in an open directory what a commit takes of a file system; say what it lacks, "" for nothing.
+
+    vfat exchanges names since Linux 6.0, but has no links and forgets its inode numbers.
+    """
+    names = [f"{DEAD}{secrets.token_hex(8)}" for _ in range(2)]
+    lacking = NO_LINKS
+    try:
+        os.symlink("trial", names[0], dir_fd=at)
+        os.mkdir(names[1], _PRIVATE, dir_fd=at)
+        lacking = NO_EXCHANGE
+        syscalls.renameat2(at, names[0], at, names[1], syscalls.RENAME_EXCHANGE)
+    except OSError as error:
+        return lacking if error.errno in _CANNOT else error.strerror or str(error)
+    finally:
+        for name in names:
+            for remove in (os.unlink, os.rmdir):
+                with contextlib.suppress(OSError):
+                    remove(name, dir_fd=at)
+    return ""
+
+
+def _leave_nothing(state: Path) -> None:
+    """Remove directories that were made for nothing; those that hold something stay."""
+    for made in (state, state.parent) if state.parent.name == BESIDE else (state,):
+        with contextlib.suppress(OSError):
+            made.rmdir()
 
 
 def _refuse_nesting(project: Path, state_home: Path) -> None:
@@ -169,7 +218,10 @@ def _open_own(path: Path, at: int | None) -> int:
             raise PermissionError(1, f"{str(path)!r} belongs to user {found.st_uid}")
         if stat.S_IMODE(found.st_mode) != _PRIVATE:
             # Also one that is shut to us: passed over, its lock, journal and undo would be forgotten.
-            os.chmod(f"/proc/self/fd/{place}", _PRIVATE)
+            with contextlib.suppress(PermissionError):
+                os.chmod(f"/proc/self/fd/{place}", _PRIVATE)
+            if stat.S_IMODE(os.fstat(place).st_mode) != _PRIVATE:
+                raise PermissionError(errno.EPERM, _NO_MODES)
         return os.open(".", os.O_RDONLY | flags, dir_fd=place)
     finally:
         os.close(place)

@@ -46,12 +46,22 @@ def opened_state(path: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def reading(state: int) -> Iterator[None]:
     """Hold the readers' lock, shared, until the block ends; waits while a commit is applied."""
-    lock = os.open(layout.READERS, _LOCK_FLAGS, 0o600, dir_fd=state)
+    turn = os.open(layout.TURN, _LOCK_FLAGS, 0o600, dir_fd=state)
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        yield
+        # A shared flock is given while an exclusive one is waited for: readers that come one after
+        # another would keep a commit out for as long as they come. So it waits where they queue.
+        fcntl.flock(turn, fcntl.LOCK_SH)
+        lock = os.open(layout.READERS, _LOCK_FLAGS, 0o600, dir_fd=state)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            os.close(turn)
+            turn = -1
+            yield
+        finally:
+            os.close(lock)
     finally:
-        os.close(lock)
+        if turn >= 0:
+            os.close(turn)
 
 
 @contextlib.contextmanager
@@ -60,12 +70,13 @@ def kept_from_reading(places: layout.Places) -> Iterator[None]:
 
     Goes ahead without the lock when readers hold it for ten seconds: they then see another generation.
     """
-    lock = os.open(layout.READERS, _LOCK_FLAGS, 0o600, dir_fd=places.state)
-    try:
-        _lock_for(_PATIENCE, lock)
+    end = time.monotonic() + _PATIENCE
+    with contextlib.ExitStack() as held:
+        for name in (layout.TURN, layout.READERS):
+            lock = os.open(name, _LOCK_FLAGS, 0o600, dir_fd=places.state)
+            held.callback(os.close, lock)
+            _lock_until(end, lock)
         yield
-    finally:
-        os.close(lock)
 
 
 def begin_generation(state: int, effects: Effects) -> None:
@@ -78,8 +89,7 @@ def end_generation(state: int, effects: Effects) -> None:
     _write((read_generation(state) | 1) + 1, state, effects)
 
 
-def _lock_for(seconds: float, lock: int) -> None:
-    end = time.monotonic() + seconds
+def _lock_until(end: float, lock: int) -> None:
     while True:
         try:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The three Linux calls that Python has no name for: renameat2, openat2, syncfs.
+"""The Linux calls that Python has no name for: renameat2, openat2, syncfs, ioprio_set.
 
 The only file of this package that uses ctypes. Each call is bound once, its
 errno read at once, and its failure named.
@@ -20,6 +20,10 @@ RESOLVE_BENEATH = 0x08
 _SYS_OPENAT2 = 437  # asm-generic/unistd.h; the same number on every architecture
 # glibc has a renameat2 wrapper since 2.28 and musl none, so the number is used for both.
 _SYS_RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276}  # asm/unistd.h
+
+_SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
+_IOPRIO_WHO_PROCESS = 1  # linux/ioprio.h
+_IOPRIO_CLASS_IDLE = 3 << 13
 
 
 class _OpenHow(ctypes.Structure):
@@ -100,3 +104,18 @@ def syncfs(descriptor: int) -> None:
     """
     if _libc.syncfs(descriptor) < 0:
         raise _failed("syncfs")
+
+
+def ioprio_idle() -> None:
+    """Let this thread have the disk when nobody else wants it, where the scheduler obeys: bfq does.
+
+    Raises OSError. ioprio_set(2)
+    """
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_IOPRIO_SET.get(platform.machine(), -1)),
+        ctypes.c_int(_IOPRIO_WHO_PROCESS),
+        ctypes.c_int(0),
+        ctypes.c_int(_IOPRIO_CLASS_IDLE),
+    )
+    if result < 0:
+        raise _failed("ioprio_set")

@@ -39,10 +39,6 @@ from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.stack import Stack
 from cloche.workspace.usage import measure_private
 
-_NO_EXCHANGE = (
-    "its file system cannot exchange two names in one step (RENAME_EXCHANGE, renameat2(2)), "
-    "as some network and FAT file systems cannot"
-)
 _MANY = 1 << 62
 _WORTH_A_THREAD = 1000  # entries; below, two syncs take longer than one and the scan
 _LOOKING = ScreenRules(
@@ -98,13 +94,15 @@ class Transaction:
         )
 
     def _insist_on_exchange(self) -> None:
-        """Refuse a file system that a commit would fail on, while nothing is marked."""
+        """Refuse a file system that a commit would fail on, whatever the state was made on."""
         try:
             self._effects.exchange(self._at, layout.SCRATCH, self._at, layout.TRASH)
         except OSError as error:
+            os.close(self._at)
+            discard(self._places.state, self._directory, self._effects)
             if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-            raise StateUnavailable(str(self._places.state_path), _NO_EXCHANGE) from error
+            raise StateUnavailable(str(self._places.state_path), layout.NO_EXCHANGE) from error
 
     @property
     def upper(self) -> Path:

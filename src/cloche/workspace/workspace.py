@@ -9,6 +9,7 @@ from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.checkpoint import find_resumable, forget_resumable
 from cloche.workspace.choice import EVERYTHING, Choice
+from cloche.workspace.collector import Collect, delete_some, is_urgent
 from cloche.workspace.compare import Comparer, Comparison
 from cloche.workspace.discard import discard, sweep
 from cloche.workspace.effects import Effects
@@ -37,26 +38,41 @@ __all__ = ["Committed", "PastCommit", "RecoveryReport", "Workspace"]
 class Workspace:
     """An open project; close it when done. For one thread at a time."""
 
-    def __init__(self, places: layout.Places, effects: Effects) -> None:
-        self._places, self._effects = places, effects
+    def __init__(
+        self, places: layout.Places, effects: Effects, collect: Collect | None = None
+    ) -> None:
+        self._places, self._effects, self._collect = places, effects, collect
         self._lock: WriterLock | None = None
         self._line = WriterLine(places.state, self._effects)
 
     @classmethod
-    def open(cls, project: Path, state_home: Path, effects: Effects | None = None) -> "Workspace":
-        """Open `project`, its state below `state_home` or beside it. Raises StateUnavailable."""
-        return cls(layout.open_places(project, state_home), effects or Effects())
+    def open(
+        cls,
+        project: Path,
+        state_home: Path,
+        effects: Effects | None = None,
+        *,
+        collect: Collect | None = None,
+    ) -> "Workspace":
+        """Open `project`, its state below `state_home` or beside it. Raises StateUnavailable.
+
+        With `collect` large trees that were thrown away are deleted after `close`, in the background.
+        """
+        return cls(layout.open_places(project, state_home), effects or Effects(), collect)
 
     def begin(self, *, owned: tuple[str, ...] = (), resumes: bool = False) -> Transaction:
         """Begin a transaction; trees in `owned` are a tool's, and edits in them no conflict.
 
-        With `resumes`, it has the checkpoints that a failed one left, to be taken up. Raises WorkspaceBusy while another process has one, RecoveryNeeded
-        after a crash in the middle of a commit.
+        With `resumes`, it has the checkpoints that a failed one left, to be taken up. Raises
+        WorkspaceBusy while another process has one, RecoveryNeeded after a crash in the middle of
+        a commit.
         """
         self._hold()
         if journals.is_marked(self._places.state):
             raise RecoveryNeeded(str(self._places.project_path))
         clear(self._places, self._effects)
+        if is_urgent(self._places.state):
+            sweep(self._places.state, self._effects)
         resumed = find_resumable(self._places.state) if resumes else ""
         return Transaction(self._places, self._effects, owned, resumed=resumed)
 
@@ -81,6 +97,7 @@ class Workspace:
     def recover(self) -> RecoveryReport:
         """Finish or discard what a crash left. Raises WorkspaceBusy, JournalDamaged, RecoveryNeeded."""
         self._hold()
+        self._collect = None  # what a crash left is gone when this is closed
         return recover(self._places, self._effects)
 
     def undo(self, count: int = 1) -> Committed:
@@ -182,13 +199,16 @@ class Workspace:
         )
 
     def close(self) -> None:
-        """Let the next writer in, then delete what was thrown away."""
+        """Let the next writer in, then delete what was thrown away, or have it deleted."""
         with contextlib.suppress(OSError):
             self._line.leave()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-        sweep(self._places.state, self._effects)
+        if self._collect is None:
+            sweep(self._places.state, self._effects)
+        else:
+            delete_some(self._places.state, self._effects, self._collect)
         self._places.close()
 
     def _take_up(self) -> tuple[Held, Transaction]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cloche.model.tier import Tier
 from cloche.platforms.linux.cgroup import CgroupHome, open_cgroups
+from cloche.platforms.linux.collector import start_collector
 from cloche.platforms.linux.host import read_host_system
 from cloche.platforms.linux.in_place import launch
 from cloche.platforms.linux.launcher import Launcher
@@ -55,6 +56,10 @@ class LinuxPlatform:
     def memory_bytes(self) -> int:
         """See Platform."""
         return read_memory_bytes()
+
+    def collect(self, state: int) -> None:
+        """See Platform."""
+        start_collector(state)
 
     async def probe(self, home: Path, tier: Tier) -> Features:
         """See Platform."""
