@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import Figure, Row, missing, ratios
-from benchmarks.tree import fill
+from benchmarks.tree import fill, on_disk
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
@@ -99,7 +99,7 @@ _CASES = (
 
 async def rows(turns: int = 3) -> Sequence[Row | Figure]:
     """Measure begins by the size of the project, then whole transactions in a project of 70,000 entries."""
-    with tempfile.TemporaryDirectory(prefix="cloche-bench-", dir=_home()) as name:
+    with tempfile.TemporaryDirectory(prefix="cloche-bench-", dir=on_disk()) as name:
         found: list[Row | Figure] = list(await asyncio.to_thread(_begins, Path(name, "begins")))
         home = Path(name)
         stage = _Stage(project=home / "project", state=home / "state", copies=home / "copies")
@@ -215,10 +215,3 @@ def _clear(place: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     # Each turn pays for its own writes and for nothing that an earlier one left dirty.
     os.sync()
-
-
-def _home() -> str:
-    """Give a place on the disk that users' projects are on: a tmpfs would flatter copies."""
-    place = Path.home() / ".cache"
-    place.mkdir(parents=True, exist_ok=True)
-    return str(place)
