@@ -145,6 +145,8 @@ def _mark_reasons(found: Difference) -> list[str]:
 
 
 def _owner_reasons(found: Difference, owner: int) -> list[str]:
+    if found.upper.st_uid == owner:
+        return []
     allowed = {owner} | ({found.base.st_uid} if found.base is not None else set())
     if found.upper.st_uid in allowed:
         return []
@@ -152,6 +154,8 @@ def _owner_reasons(found: Difference, owner: int) -> list[str]:
 
 
 def _name_reasons(name: str) -> list[str]:
+    if name.isascii() and name.isprintable():
+        return []  # nearly all
     if any(_is_surrogate(c) for c in name):
         return ["its name is not UTF-8"]
     if any(unicodedata.category(c) == "Cc" or c in _DECEIVING for c in name):
