@@ -88,11 +88,13 @@ async def _measure(tool: Tool, home: Path, turns: int) -> list[Row | Figure]:
 
 def _told(name: str, took: dict[str, list[Took]]) -> list[Row | Figure]:
     own = {way: [once.own for once in times] for way, times in took.items()}
+    cost = {way: [once.processor for once in times] for way, times in took.items()}
     whole = [once.own + once.around + once.commit for once in took["overlay"]]
     around = statistics.median(once.around for once in took["overlay"]) * 1e3
     commit = statistics.median(once.commit for once in took["overlay"]) * 1e3
     return [
         ratios(f"{name}: on an overlay", own["overlay"], "bare", own["bare"], _TARGET),
+        ratios("  the same, of the processor's time", cost["overlay"], "bare", cost["bare"], None),
         ratios("  in the jar, no overlay", own["jar"], "bare", own["bare"], None),
         ratios("  on an overlay of 4 layers", own["stack"], "1 layer", own["overlay"], None),
         ratios("  from begin to committed", whole, "bare", own["bare"], None),

@@ -13,7 +13,11 @@ from pathlib import Path
 
 from benchmarks.measure import Figure, Row, missing, ratios
 from benchmarks.tree import fill, on_disk
-from cloche.workspace.screen import ScreenRules, allow_all
+from cloche.model.action import DeleteFile, WriteFile
+from cloche.policy.decision import Effect
+from cloche.policy.engine import evaluate
+from cloche.policy.load import load_default
+from cloche.workspace.screen import ScreenRules
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
 
@@ -21,13 +25,18 @@ _ENTRIES = 70_000
 _SIZES = (1_000, 10_000, 100_000)
 _BEGINS = 20
 _MANY = 1 << 40
-_RULES = ScreenRules(
+_POLICY = load_default()
+RULES = ScreenRules(
     max_bytes=_MANY,
     max_file_bytes=_MANY,
     max_entries=1_000_000,
-    may_write=allow_all,
-    may_delete=allow_all,
+    may_write=lambda path: _objections(WriteFile(path=path)),
+    may_delete=lambda path: _objections(DeleteFile(path=path)),
+    may_be_named=_POLICY.commit.name_objections,
+    may_be_alike=_POLICY.commit.alike_objections,
+    may_be_file=_POLICY.commit.extension_objections,
 )
+"""What judges a run's commit where no policy is written, but for its limits."""
 _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", "-c", "gc.auto=0")
 
 
@@ -50,8 +59,13 @@ class _Stage:
     copies: Path
 
 
+def _objections(action: WriteFile | DeleteFile) -> tuple[str, ...]:
+    decision = evaluate(_POLICY, action)
+    return decision.reasons if decision.effect is Effect.DENY else ()
+
+
 def _commit(transaction: Transaction) -> None:
-    transaction.commit(_RULES)
+    transaction.commit(RULES)
 
 
 def _one(upper: Path) -> None:

@@ -10,29 +10,22 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.commit import RULES
 from cloche.model.limits import LIMIT_CLASSES
 from cloche.platforms.linux.host import read_host_system
 from cloche.platforms.linux.spawn import LinuxPlatform
 from cloche.sandbox.layout import system_mounts
 from cloche.sandbox.mounts import BindReadOnly, BindWritable, MountOp, Overlay, ordered
 from cloche.sandbox.plan import NetworkPlan, SandboxPlan
-from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.workspace import Workspace
 
 _LIMITS = LIMIT_CLASSES["run"]
-_MANY = 1 << 40
-_RULES = ScreenRules(
-    max_bytes=_MANY,
-    max_file_bytes=_MANY,
-    max_entries=1_000_000,
-    may_write=allow_all,
-    may_delete=allow_all,
-)
-# Nanoseconds on standard output, all that the tool says on standard error; the same on both sides.
-_TIMED = 'b=$(date +%s%N); "$@" >&2; s=$?; e=$(date +%s%N); echo $((e - b)); exit $s'
+# On standard output its nanoseconds, and the processor's time as times(1p) tells it; all that the
+# tool says on standard error; the same on both sides.
+_TIMED = 'b=$(date +%s%N); "$@" >&2; s=$?; e=$(date +%s%N); echo $((e - b)); times; exit $s'
 
 
 class ToolFailed(Exception):
@@ -62,6 +55,8 @@ class Took:
 
     own: float
     """The tool's, from its start to its end."""
+    processor: float
+    """Of the tool and of all that it started: other programs on the machine change it less."""
     around: float = 0
     """All the rest until nothing of it runs any more, the transaction's begin included."""
     commit: float = 0
@@ -79,15 +74,15 @@ async def run_bare(tool: Tool, place: Path) -> Took:
         stderr=asyncio.subprocess.PIPE,
     )
     said, errors = await process.communicate()
-    return Took(own=_own(tool, process.returncode or 0, said, errors))
+    return _took(tool, process.returncode or 0, said, errors)
 
 
 async def run_jailed(platform: LinuxPlatform, tool: Tool, place: Path) -> Took:
     """Run `tool` in the jar on a copy of its project, which it writes to. Raises ToolFailed."""
     mount = BindWritable(source=str(place), target="/project")
     began = time.perf_counter()
-    own = await _run(platform, tool, mount)
-    return Took(own=own, around=time.perf_counter() - began - own)
+    took = await _run(platform, tool, mount)
+    return replace(took, around=time.perf_counter() - began - took.own)
 
 
 async def run_committed(platform: LinuxPlatform, tool: Tool, place: Path, state: Path) -> Took:
@@ -101,12 +96,12 @@ async def run_committed(platform: LinuxPlatform, tool: Tool, place: Path, state:
             work=str(transaction.new_work()),
             target="/project",
         )
-        own = await _run(platform, tool, mount)
+        took = await _run(platform, tool, mount)
         ended = time.perf_counter()
-        await asyncio.to_thread(transaction.commit, _RULES)
+        await asyncio.to_thread(transaction.commit, RULES)
         committed = time.perf_counter() - ended
         workspace.undo()
-    return Took(own=own, around=ended - began - own, commit=committed)
+    return replace(took, around=ended - began - took.own, commit=committed)
 
 
 async def run_stacked(
@@ -123,8 +118,8 @@ async def run_stacked(
     )
     try:
         began = time.perf_counter()
-        own = await _run(platform, tool, mount)
-        return Took(own=own, around=time.perf_counter() - began - own)
+        took = await _run(platform, tool, mount)
+        return replace(took, around=time.perf_counter() - began - took.own)
     finally:
         await asyncio.to_thread(shutil.rmtree, scratch)
 
@@ -144,7 +139,7 @@ def split(tool: Tool, home: Path) -> tuple[Path, ...]:
     return tuple(stack)
 
 
-async def _run(platform: LinuxPlatform, tool: Tool, mount: MountOp) -> float:
+async def _run(platform: LinuxPlatform, tool: Tool, mount: MountOp) -> Took:
     process = await platform.spawn(_plan(tool, mount))
     said: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
     try:
@@ -153,7 +148,7 @@ async def _run(platform: LinuxPlatform, tool: Tool, mount: MountOp) -> float:
         ended = await process.wait_exited()
     finally:
         await process.close()
-    return _own(tool, ended.status, b"".join(said["stdout"]), b"".join(said["stderr"]))
+    return _took(tool, ended.status, b"".join(said["stdout"]), b"".join(said["stderr"]))
 
 
 def _plan(tool: Tool, mount: MountOp) -> SandboxPlan:
@@ -189,12 +184,14 @@ def _environment(tool: Tool, roots: tuple[str, ...], project: str, *, home: str)
     return {"PATH": path, "HOME": home, **more}
 
 
-def _own(tool: Tool, status: int, said: bytes, errors: bytes) -> float:
+def _took(tool: Tool, status: int, said: bytes, errors: bytes) -> Took:
     if status != 0:
-        raise ToolFailed(
-            f"{tool.name} ended with {status}: {errors.decode(errors='replace').strip()[-300:]}"
-        )
-    return int(said.strip().split(b"\n")[-1]) / 1e9
+        text = errors.decode(errors="replace").strip()
+        raise ToolFailed(f"{tool.name} ended with {status}: {text[-300:]}")
+    nanoseconds, _, children = said.decode().strip().split("\n")[-3:]
+    minutes = (each.rstrip("s").split("m") for each in children.split())
+    processor = sum(int(minute) * 60 + float(second) for minute, second in minutes)
+    return Took(own=int(nanoseconds) / 1e9, processor=processor)
 
 
 def clear(tool: Tool, place: Path) -> None:
