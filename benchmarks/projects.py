@@ -104,7 +104,7 @@ async def cargo_build(project: Path, environment: Mapping[str, str]) -> Tool:
     (project / "src").mkdir(parents=True)
     (project / "Cargo.toml").write_text(_CRATE)
     (project / "src/main.rs").write_text(_MAIN)
-    settings = await _told((cargo, "vendor", "--quiet"), project)
+    settings = await _told((cargo, "vendor"), project)
     (project / ".cargo").mkdir()
     (project / ".cargo/config.toml").write_text(settings)
     rustc = str(Path(cargo).parent / "rustc")
