@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import Figure, Row, missing, ratios
-from benchmarks.tree import fill
-from cloche.workspace.screen import ScreenRules, allow_all
+from benchmarks.tree import fill, on_disk
+from cloche.model.action import DeleteFile, WriteFile
+from cloche.policy.decision import Effect
+from cloche.policy.engine import evaluate
+from cloche.policy.load import load_default
+from cloche.workspace.screen import ScreenRules
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
 
@@ -21,13 +25,18 @@ _ENTRIES = 70_000
 _SIZES = (1_000, 10_000, 100_000)
 _BEGINS = 20
 _MANY = 1 << 40
-_RULES = ScreenRules(
+_POLICY = load_default()
+RULES = ScreenRules(
     max_bytes=_MANY,
     max_file_bytes=_MANY,
     max_entries=1_000_000,
-    may_write=allow_all,
-    may_delete=allow_all,
+    may_write=lambda path: _objections(WriteFile(path=path)),
+    may_delete=lambda path: _objections(DeleteFile(path=path)),
+    may_be_named=_POLICY.commit.name_objections,
+    may_be_alike=_POLICY.commit.alike_objections,
+    may_be_file=_POLICY.commit.extension_objections,
 )
+"""What judges a run's commit where no policy is written, but for its limits."""
 _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", "-c", "gc.auto=0")
 
 
@@ -50,8 +59,13 @@ class _Stage:
     copies: Path
 
 
+def _objections(action: WriteFile | DeleteFile) -> tuple[str, ...]:
+    decision = evaluate(_POLICY, action)
+    return decision.reasons if decision.effect is Effect.DENY else ()
+
+
 def _commit(transaction: Transaction) -> None:
-    transaction.commit(_RULES)
+    transaction.commit(RULES)
 
 
 def _one(upper: Path) -> None:
@@ -99,7 +113,7 @@ _CASES = (
 
 async def rows(turns: int = 3) -> Sequence[Row | Figure]:
     """Measure begins by the size of the project, then whole transactions in a project of 70,000 entries."""
-    with tempfile.TemporaryDirectory(prefix="cloche-bench-", dir=_home()) as name:
+    with tempfile.TemporaryDirectory(prefix="cloche-bench-", dir=on_disk()) as name:
         found: list[Row | Figure] = list(await asyncio.to_thread(_begins, Path(name, "begins")))
         home = Path(name)
         stage = _Stage(project=home / "project", state=home / "state", copies=home / "copies")
@@ -215,10 +229,3 @@ def _clear(place: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     # Each turn pays for its own writes and for nothing that an earlier one left dirty.
     os.sync()
-
-
-def _home() -> str:
-    """Give a place on the disk that users' projects are on: a tmpfs would flatter copies."""
-    place = Path.home() / ".cache"
-    place.mkdir(parents=True, exist_ok=True)
-    return str(place)

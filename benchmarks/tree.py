@@ -42,6 +42,13 @@ def fill(root: Path, entries: int, seed: int = 6) -> None:
             made += count + 1
 
 
+def on_disk() -> str:
+    """Give a place on the disk that users' projects are on: a tmpfs would flatter copies."""
+    place = Path.home() / ".cache"
+    place.mkdir(parents=True, exist_ok=True)
+    return str(place)
+
+
 def _size(chance: random.Random) -> int:
     at = chance.uniform(0, _PERCENTILES[-1])
     upper = next(i for i, edge in enumerate(_PERCENTILES) if at <= edge)

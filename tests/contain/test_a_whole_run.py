@@ -64,6 +64,15 @@ def printed(events: list[dict[str, object]]) -> str:
     return "".join(str(event["data"]) for event in events if event["type"] == "output")
 
 
+def test_no_program_waits_for_a_disk_while_its_layer_may_still_be_thrown_away(
+    project: Path,
+) -> None:
+    events = run(project, "grep", " /project ", "/proc/self/mountinfo")
+    options = printed(events).rsplit(" ", 1)[-1].strip().split(",")
+    # Newer kernels call it fsync=volatile.
+    assert {"volatile", "fsync=volatile"} & set(options), printed(events)
+
+
 def test_commits_what_an_honest_command_made(project: Path) -> None:
     events = run(project, "sh", "-c", "echo made > new")
     assert (project / "new").read_text() == "made\n"

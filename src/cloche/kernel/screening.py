@@ -32,6 +32,7 @@ def screen_rules(judges: Judges) -> ScreenRules:
     limits = judges.policy.commit
     own = own_places_in(judges.context.project_root, judges.machine.own_places)
     held = commit_constraints(judges.context.capabilities)
+    allowed = tuple(map(Glob, judges.context.allowed_paths))
     return ScreenRules(
         max_bytes=least(limits.max_bytes, held.max_bytes) or 0,
         max_file_bytes=least(limits.max_file_bytes, held.max_file_bytes) or 0,
@@ -41,12 +42,12 @@ def screen_rules(judges: Judges) -> ScreenRules:
         may_be_file=limits.extension_objections,
         may_write=lambda path: (
             *own_objections(path, own),
-            *_objections(judges, WriteFile(path=path), path),
+            *_objections(judges, WriteFile(path=path), path, allowed),
         ),
         may_delete=lambda path: (
             *own_objections(path, own),
             *_hidden_objections(judges, path),
-            *_objections(judges, DeleteFile(path=path), path),
+            *_objections(judges, DeleteFile(path=path), path, allowed),
         ),
     )
 
@@ -57,13 +58,14 @@ def _hidden_objections(judges: Judges, path: JailPath) -> tuple[str, ...]:
     return ("the policy hides it: it went with its directory",) if hidden else ()
 
 
-def _objections(judges: Judges, action: WriteFile | DeleteFile, path: JailPath) -> tuple[str, ...]:
+def _objections(
+    judges: Judges, action: WriteFile | DeleteFile, path: JailPath, allowed: tuple[Glob, ...]
+) -> tuple[str, ...]:
     decision = evaluate(judges.policy, action)
     reasons = list(decision.reasons) if decision.effect is Effect.DENY else []
     verdict = check(judges.context.capabilities, action, judges.machine.now())
     if not verdict.allowed:
         reasons += verdict.reasons
-    allowed = judges.context.allowed_paths
-    if not any(Glob(pattern).matches(path) for pattern in allowed):
+    if not any(glob.matches(path) for glob in allowed):
         reasons.append(f"context.allowed_paths does not name {path}")
     return tuple(dict.fromkeys(reasons))

@@ -54,6 +54,7 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", text).replace("/", "\u2215")
 
 
+@lru_cache(maxsize=65_536)
 def unportable(name: str) -> tuple[str, ...]:
     """Give the reasons why Windows cannot hold `name`, or would make something else of it."""
     reasons = []

@@ -43,23 +43,41 @@ class Glob:
 
 
 class GlobSet:
-    """Many patterns, asked at once: most are passed over for lack of a part that they name."""
+    """Many patterns, asked at once: most are passed over for the end, or a part, that they name.
+
+    A commit asks of each entry that it brings in, so what is passed over must cost nothing.
+    """
 
     def __init__(self, globs: tuple[Glob, ...]) -> None:
         self._globs = globs
         self._naming: dict[str, list[int]] = {}
+        """By a part that must be there."""
+        self._ending: dict[str, list[int]] = {}
+        """By the pattern of the last part, where that is wild."""
         self._always: list[int] = []
         for number, glob in enumerate(globs):
-            named = [part for part in glob.text.split("/") if not _WILD.intersection(part)]
-            place = self._naming.setdefault(named[-1], []) if named else self._always
-            place.append(number)
+            parts = glob.text.split("/")
+            named = [part for part in parts if not _WILD.intersection(part)]
+            if parts[-1] != "**" and _WILD.intersection(parts[-1]):
+                self._ending.setdefault(parts[-1], []).append(number)
+            elif named:
+                self._naming.setdefault(named[-1], []).append(number)
+            else:
+                self._always.append(number)
 
     def matching(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
         """Give the patterns that mean `path`, each with its number, in order."""
-        maybe = set(self._always)
+        maybe = [*self._always]
         for part in path.parts:
-            maybe.update(self._naming.get(part, ()))
-        return tuple((n, self._globs[n]) for n in sorted(maybe) if self._globs[n].matches(path))
+            if part in self._naming:
+                maybe += self._naming[part]
+        for ending, numbers in self._ending.items():
+            if fnmatchcase(path.name, ending):
+                maybe += numbers
+        if not maybe:
+            return ()
+        chosen = sorted(set(maybe))
+        return tuple((n, self._globs[n]) for n in chosen if self._globs[n].matches(path))
 
 
 @lru_cache(maxsize=4096)

@@ -29,11 +29,15 @@ class FileRules:
     exempt: tuple[Glob, ...] = ()
     _deny: GlobSet = field(init=False, repr=False, compare=False)
     _deny_elsewhere: GlobSet = field(init=False, repr=False, compare=False)
+    _is_folded: bool = field(init=False, repr=False, compare=False)
+    """Whether the patterns read the same where case does not count."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_deny", GlobSet(self.deny))
         folded = GlobSet(tuple(glob.folded for glob in self.deny))
         object.__setattr__(self, "_deny_elsewhere", folded)
+        is_folded = all(glob.folded == glob for glob in (*self.deny, *self.exempt))
+        object.__setattr__(self, "_is_folded", is_folded)
 
     def denying(self, path: JailPath) -> tuple[tuple[int, Glob], ...]:
         """Give the denials that mean `path`, each with its place in the list."""
@@ -45,6 +49,8 @@ class FileRules:
         parts = taken_for(path.parts)
         if not parts:
             return ()  # nothing but separators of another system, such as a file named "\\"
+        if parts == path.parts and self._is_folded:
+            return self.denying(path)
         there = JailPath(parts)
         found = self._deny_elsewhere.matching(there)
         if found and any(glob.folded.matches(there) for glob in self.exempt):

@@ -43,8 +43,8 @@ class BindWritable:
 class Overlay:
     """Writes go to `upper`, reads fall through to `lowers` (first is on top).
 
-    overlayfs with userxattr (Linux 5.11); `work` is empty, on the file system of `upper`
-    and never reused while mounted.
+    overlayfs with userxattr (Linux 5.11) and volatile: nothing in `upper` is durable until whoever
+    keeps it syncs its file system. `work` is empty, on that file system, and never used again.
     """
 
     lowers: tuple[str, ...]

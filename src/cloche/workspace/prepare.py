@@ -189,7 +189,8 @@ class Preparer:
             os.close(descriptor)
 
     def _take(self, found: Difference) -> None:
-        if not self._is_decided(found):
+        # Of what is inside of a directory, that directory was settled.
+        if found.role is not Role.INSIDE and not self._is_decided(found):
             return
         reasons = entry_reasons(found, self._rules, owner=self._owner)
         if self._is_written(found):
@@ -209,7 +210,7 @@ class Preparer:
 
     def _is_passed(self, found: Difference) -> bool:
         """Tell whether the entry does not go in, because it was not selected or is below what does not."""
-        if found.path and parent_of(found.path) in self._passed:
+        if self._passed and found.path and parent_of(found.path) in self._passed:
             self._passed.add(found.path)
             return True
         if self._selection is None or self._selection.takes(found.path):
@@ -364,9 +365,9 @@ class Preparer:
 
     def _strip(self, found: Difference) -> None:
         """Note overlayfs's own marks, which must not be in what is about to be the project's."""
-        self._found.alterations.marks += [
-            (found.path, mark) for mark in found.marks if mark.startswith(OVERLAY_MARK)
-        ]
+        for mark in found.marks:
+            if mark.startswith(OVERLAY_MARK):
+                self._found.alterations.marks.append((found.path, mark))
 
     def _has_new_mode(self, found: Difference) -> bool:
         assert found.base is not None

@@ -72,6 +72,8 @@ def entry_reasons(found: Difference, rules: ScreenRules, *, owner: int) -> tuple
         reasons.append(
             f"it has {found.upper.st_size} bytes, at most {rules.max_file_bytes} allowed"
         )
+    if not reasons:
+        return ()
     return tuple(f"{shown(found.path) or 'the project'}: {reason}" for reason in reasons)
 
 
@@ -94,6 +96,8 @@ def _judged(path: str, judge: Judge) -> tuple[str, ...]:
         # A project inside this one may keep its state here: a journal planted in it would be
         # carried out by the next `recover` of that project, and no policy asked.
         reasons = (*reasons, "it is where Cloche keeps the state of a project")
+    if not reasons:
+        return ()
     return tuple(f"{shown(path)}: {reason}" for reason in reasons)
 
 
@@ -129,7 +133,9 @@ def _inherits_group(found: Difference) -> bool:
 
 
 def _mark_reasons(found: Difference) -> list[str]:
-    reasons = []
+    reasons: list[str] = []
+    if not found.marks:
+        return reasons
     for mark in found.marks:
         if mark == "security.capability":
             reasons.append("it has file capabilities")
@@ -145,6 +151,8 @@ def _mark_reasons(found: Difference) -> list[str]:
 
 
 def _owner_reasons(found: Difference, owner: int) -> list[str]:
+    if found.upper.st_uid == owner:
+        return []
     allowed = {owner} | ({found.base.st_uid} if found.base is not None else set())
     if found.upper.st_uid in allowed:
         return []
@@ -152,6 +160,8 @@ def _owner_reasons(found: Difference, owner: int) -> list[str]:
 
 
 def _name_reasons(name: str) -> list[str]:
+    if name.isascii() and name.isprintable():
+        return []  # nearly all
     if any(_is_surrogate(c) for c in name):
         return ["its name is not UTF-8"]
     if any(unicodedata.category(c) == "Cc" or c in _DECEIVING for c in name):
