@@ -17,7 +17,12 @@ from cloche.workspace.jail import names_in, open_beneath, open_directory
 
 def discard(at: int, name: str, effects: Effects, *, into: int | None = None) -> None:
     """Make a directory one that nobody looks at any more: in the state, which is `into` if not `at`."""
-    state = at if into is None else into
+    state = at
+    if into is not None:
+        state = into
+        # Another parent is another "..", which takes the right to write to the directory itself: a
+        # program may have taken it from the root of the project, which is an upper's.
+        os.close(_open(at, name, effects))
     effects.rename(at, name, state, f"{layout.DEAD}{secrets.token_hex(8)}")
 
 
