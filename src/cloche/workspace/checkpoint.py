@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cloche.workspace import layout
-from cloche.workspace.discard import discard
+from cloche.workspace.discard import discard, opened_own
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import JournalDamaged, TreeTooLarge
-from cloche.workspace.jail import names_in, opened, status
+from cloche.workspace.jail import names_in, status
 from cloche.workspace.journal import read_sealed, seal
 from cloche.workspace.stack import Stack
 
@@ -168,7 +168,7 @@ def read_checkpoints(at: int) -> tuple[Checkpoint, ...]:
 
 def set_aside(directory: str, state: int, effects: Effects) -> bool:
     """Keep the checkpoints of a transaction that is over, in place of older ones; False: it has none."""
-    with opened(state, directory) as at:
+    with opened_own(state, directory, effects) as at:
         points = read_checkpoints(at)
         if not points:
             return False
@@ -186,15 +186,15 @@ def set_aside(directory: str, state: int, effects: Effects) -> bool:
     return True
 
 
-def find_resumable(state: int) -> str:
+def find_resumable(state: int, effects: Effects) -> str:
     """Give the directory that a run can continue from, "" when there is none."""
-    return next((name for name in _set_aside(state) if _is_good(state, name)), "")
+    return next((name for name in _set_aside(state) if _is_good(state, name, effects)), "")
 
 
 def forget_resumable(state: int, effects: Effects, *, stale_only: bool = False) -> None:
     """Throw away what was set aside, or what of it no run can continue from."""
     for name in _set_aside(state):
-        if not stale_only or not _is_good(state, name):
+        if not stale_only or not _is_good(state, name, effects):
             discard(state, name, effects)
 
 
@@ -202,8 +202,8 @@ def _set_aside(state: int) -> list[str]:
     return sorted(name for name in names_in(state) if name.startswith(layout.RESUMABLE))
 
 
-def _is_good(state: int, name: str) -> bool:
-    with opened(state, name) as at:
+def _is_good(state: int, name: str, effects: Effects) -> bool:
+    with opened_own(state, name, effects) as at:
         return bool(read_checkpoints(at))
 
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 
 from cloche.workspace import layout
 from cloche.workspace.effects import Effects
@@ -32,6 +33,19 @@ def sweep(state: int, effects: Effects) -> None:
         if name.startswith(layout.DEAD):
             with contextlib.suppress(OSError):
                 remove_tree(state, name, effects)
+
+
+@contextlib.contextmanager
+def opened_own(at: int, name: str, effects: Effects) -> Iterator[int]:
+    """Open a directory of our own for the length of a block.
+
+    A program of the landlock tier may have taken its mode away: no later run is to fail on that.
+    """
+    descriptor = _open(at, name, effects)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def remove_tree(at: int, name: str, effects: Effects) -> None:

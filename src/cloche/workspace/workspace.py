@@ -57,7 +57,7 @@ class Workspace:
         if journals.is_marked(self._places.state):
             raise RecoveryNeeded(str(self._places.project_path))
         clear(self._places, self._effects)
-        resumed = find_resumable(self._places.state) if resumes else ""
+        resumed = find_resumable(self._places.state, self._effects) if resumes else ""
         return Transaction(self._places, self._effects, owned, resumed=resumed)
 
     def ask_to_write(self) -> WriterTurn | None:

@@ -88,6 +88,33 @@ def test_a_root_that_a_program_shut_ends_the_checkpoints_at_most(
         assert (project / "done").exists()
 
 
+@pytest.mark.parametrize("place", ["tx-*", "resume-*"])
+def test_a_place_of_ours_that_a_program_shut_refuses_no_later_run(
+    whoever: Whoever, place: str
+) -> None:
+    """In the landlock tier a program may change the rights of what is the user's: docs/tiers.md."""
+
+    @whoever
+    def _(project: Path) -> None:
+        make(project)
+        with opened(project) as workspace:
+            transaction = workspace.begin()
+            build(transaction, ("write", "done", b"1"))
+            transaction.checkpoints.seal("one", "told")
+            for found in state_of(project).glob(place):
+                found.chmod(0)
+            assert transaction.set_aside()
+        for found in state_of(project).glob(place):
+            found.chmod(0)
+        with opened(project) as workspace:
+            assert workspace.recover().resumable
+            transaction = workspace.begin(resumes=True)
+            take_up(transaction, "one")
+            build(transaction, ("write", "done", b"1"))
+            transaction.commit(RULES)
+        assert (project / "done").exists()
+
+
 def test_a_directory_that_takes_no_mark_ends_the_checkpoints_and_not_the_run(
     project: Path,
 ) -> None:
