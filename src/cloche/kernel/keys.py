@@ -20,6 +20,20 @@ from cloche.model.step import Net, Plan, Source, Step
 _FORM = 1
 """Counts up when what goes into a key, or what a step leaves, has another meaning."""
 
+_SYSTEM = (
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/libexec",
+    "/usr/include",
+    "/usr/local/bin",
+    "/usr/local/lib",
+    "/usr/local/include",
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+)
+"""What of the system every step is shown: who installs a compiler or another version of it renames in these."""
+
 
 class Keys:
     """Of one run, in which the project is looked through once for all steps that see the same of it."""
@@ -43,6 +57,7 @@ class Keys:
             type(session.provider).__qualname__,
             session.machine.features.tier,
             session.machine.toolchains,
+            [_identity(path) for path in _SYSTEM],
             session.epoch,
             step,
             [projection for projection in plan.projections if projection.ref in refs],
@@ -71,7 +86,7 @@ class Keys:
 
 
 def _identity(path: str) -> tuple[object, ...]:
-    """Give what tells a file of the user's from an older version of it."""
+    """Give what tells a file or a directory's names from an older version of them."""
     try:
         found = os.stat(path)
     except OSError:

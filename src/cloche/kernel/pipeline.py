@@ -44,7 +44,7 @@ async def run_plan(
     """Run the steps of `plan` in order. Raises what the first step that must not fail raised.
 
     With a `trail`, steps that an earlier run did are not run again, and the others are left for a
-    later one.
+    later one, up to the first that failed.
     """
     check_plan(plan, by_person=by_person)
     stand_ins = {step.fallback for step in plan.steps if step.fallback}
@@ -57,9 +57,7 @@ async def run_plan(
             continue
         chosen: Step | None = step
         while chosen is not None:
-            last, chosen = chosen, await _run_or_replace(chosen, plan, session, by_person=by_person)
-        if trail is not None:
-            await trail.seal(last)
+            chosen = await _run_or_replace(chosen, plan, session, trail, by_person=by_person)
 
 
 async def _is_done(step: Step, plan: Plan, session: Session, trail: Trail) -> bool:
@@ -70,18 +68,24 @@ async def _is_done(step: Step, plan: Plan, session: Session, trail: Trail) -> bo
 
 
 async def _run_or_replace(
-    step: Step, plan: Plan, session: Session, *, by_person: bool
+    step: Step, plan: Plan, session: Session, trail: Trail | None, *, by_person: bool
 ) -> Step | None:
     """Run `step`; give the step that stands for it when it failed and has one that may help."""
     try:
         await run_step(step, plan, session, by_person=by_person)
     except StepFailed as failure:
+        if trail is not None and not step.fallback_codes & failure.codes:
+            # Another time it may do: a registry was away, say. Nothing in its key tells.
+            trail.stop()
         if may_fall_back(step, failure.codes):
             replacement = next(s for s in plan.steps if s.id == step.fallback)
             session.emit(Note(text=f"{step.title} failed; trying: {replacement.title}"))
             return replacement
         if not step.optional:
             raise
+    else:
+        if trail is not None:
+            await trail.seal(step)
     return None
 
 

@@ -28,7 +28,7 @@ class Trail:
         self._session, self._keys = session, Keys(session)
         self._key: dict[str, str] = {}
         self._told = (0, 0)
-        """How many receipts and denials the checkpoints so far have."""
+        """How many receipts and denials there were before the step at hand."""
 
     async def find_done(self, step: Step, plan: Plan) -> Step | None:
         """Take up what an earlier run made of `step`; give it or its stand-in, whichever that was.
@@ -40,6 +40,8 @@ class Trail:
             lambda: {self._keys.of(one, plan): one for one in _chain(step, plan)}
         )
         self._key = {one.id: key for key, one in chain.items()}
+        # What came before, such as the discovery of registries, is done by every run itself.
+        self._told = len(session.receipts), len(session.denials)
         had_more = checkpoints.has_more
         point = await in_thread(checkpoints.take_up, tuple(chain))
         if point is None:
@@ -55,7 +57,6 @@ class Trail:
             )
             session.containment[receipt.step] = rows
             session.trials[receipt.step] = receipt.trials
-        self._told = len(session.receipts), len(session.denials)
         done = chain[point.key]
         session.emit(StepSkipped(step=done.id, title=done.title, why=_DONE))
         return done
@@ -67,9 +68,12 @@ class Trail:
         kept = _Kept(
             receipts=tuple(session.receipts[receipts:]), denials=tuple(session.denials[denials:])
         )
-        self._told = len(session.receipts), len(session.denials)
         checkpoints = session.transaction.checkpoints
         await in_thread(checkpoints.seal, self._key[step.id], json.dumps(as_plain(kept)))
+
+    def stop(self) -> None:
+        """Make nothing of this run a checkpoint from here on."""
+        self._session.transaction.checkpoints.stop()
 
 
 def _chain(step: Step, plan: Plan) -> list[Step]:

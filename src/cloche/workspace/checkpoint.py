@@ -5,7 +5,6 @@ for the disk. So they are good for the boot in which they were made, and no long
 """
 
 import contextlib
-import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cloche.workspace import layout
-from cloche.workspace.discard import discard
+from cloche.workspace.discard import discard, opened_own
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import JournalDamaged
-from cloche.workspace.jail import names_in, opened, status
+from cloche.workspace.errors import JournalDamaged, TreeTooLarge
+from cloche.workspace.jail import names_in, status
 from cloche.workspace.journal import read_sealed, seal
 from cloche.workspace.stack import Stack
 
@@ -73,21 +72,22 @@ class Checkpoints:
     def seal(self, key: str, kept: str) -> None:
         """Make what was done since the last one a checkpoint.
 
-        After sixteen layers, and where the file system has no extended attributes, nothing is one
-        any more.
+        After sixteen layers nothing is one any more, nor where a layer cannot be made ready: the file
+        system has no extended attributes, or no room for one more, or a program shut what it made.
         """
         self.forget_more()
         if self._is_over or len(self._stack.sealed) >= _MOST_LAYERS:
             self._is_over = True
             return
-        name = f"{layout.LAYER}{len(self._points) + 1}"
+        layer = ""
         try:
-            layer = name if self._stack.seal(name) else ""
-        except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:
-                raise
-            self._is_over = True
+            if self._stack.part():
+                layer = f"{layout.LAYER}{len(self._points) + 1}"
+        except (OSError, TreeTooLarge):
+            self._is_over = True  # what no run can continue from is no reason to fail this one
             return
+        if layer:
+            self._stack.seal(layer)
         point = Checkpoint(key=key, layer=layer, began=self._began, kept=kept)
         self._points = (*self._points, point)
         self._taken = len(self._points)
@@ -96,13 +96,15 @@ class Checkpoints:
     def take_up(self, keys: tuple[str, ...]) -> Checkpoint | None:
         """Make the next one a part of this transaction if it has one of `keys`; else forget it and all after it.
 
-        It is forgotten too when the user has changed since what it changes.
+        It is forgotten too when the user has changed since what it changes, and when it is of a time to
+        come: the clock was set back, and nobody can tell what is older.
         """
         if not self.has_more:
             return None
         point = self._points[self._taken]
         if (
             point.key not in keys
+            or point.began > self._began
             or names_in(self._stack.upper)
             or (point.layer and self._stack.is_disturbed(point.layer, point.began, self._owned))
         ):
@@ -112,6 +114,10 @@ class Checkpoints:
             self._stack.push(point.layer)
         self._taken += 1
         return point
+
+    def stop(self) -> None:
+        """Make nothing that comes now a checkpoint."""
+        self._is_over = True
 
     def forget_more(self) -> None:
         """Throw away those that are not taken up."""
@@ -162,7 +168,7 @@ def read_checkpoints(at: int) -> tuple[Checkpoint, ...]:
 
 def set_aside(directory: str, state: int, effects: Effects) -> bool:
     """Keep the checkpoints of a transaction that is over, in place of older ones; False: it has none."""
-    with opened(state, directory) as at:
+    with opened_own(state, directory, effects) as at:
         points = read_checkpoints(at)
         if not points:
             return False
@@ -180,15 +186,15 @@ def set_aside(directory: str, state: int, effects: Effects) -> bool:
     return True
 
 
-def find_resumable(state: int) -> str:
+def find_resumable(state: int, effects: Effects) -> str:
     """Give the directory that a run can continue from, "" when there is none."""
-    return next((name for name in _set_aside(state) if _is_good(state, name)), "")
+    return next((name for name in _set_aside(state) if _is_good(state, name, effects)), "")
 
 
 def forget_resumable(state: int, effects: Effects, *, stale_only: bool = False) -> None:
     """Throw away what was set aside, or what of it no run can continue from."""
     for name in _set_aside(state):
-        if not stale_only or not _is_good(state, name):
+        if not stale_only or not _is_good(state, name, effects):
             discard(state, name, effects)
 
 
@@ -196,8 +202,8 @@ def _set_aside(state: int) -> list[str]:
     return sorted(name for name in names_in(state) if name.startswith(layout.RESUMABLE))
 
 
-def _is_good(state: int, name: str) -> bool:
-    with opened(state, name) as at:
+def _is_good(state: int, name: str, effects: Effects) -> bool:
+    with opened_own(state, name, effects) as at:
         return bool(read_checkpoints(at))
 
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from cloche.workspace import layout
 from cloche.workspace.effects import Effects
@@ -21,7 +21,12 @@ _LIKE_AN_ENTRY = 16 << 20
 
 def discard(at: int, name: str, effects: Effects, *, into: int | None = None) -> None:
     """Make a directory one that nobody looks at any more: in the state, which is `into` if not `at`."""
-    state = at if into is None else into
+    state = at
+    if into is not None:
+        state = into
+        # Another parent is another "..", which takes the right to write to the directory itself: a
+        # program may have taken it from the root of the project, which is an upper's.
+        os.close(_open(at, name, effects))
     effects.rename(at, name, state, f"{layout.DEAD}{secrets.token_hex(8)}")
 
 
@@ -52,6 +57,19 @@ def sweep_some(state: int, effects: Effects, most: int) -> bool:
                 if most < 0:
                     return True
     return False
+
+
+@contextlib.contextmanager
+def opened_own(at: int, name: str, effects: Effects) -> Iterator[int]:
+    """Open a directory of our own for the length of a block.
+
+    A program of the landlock tier may have taken its mode away: no later run is to fail on that.
+    """
+    descriptor = _open(at, name, effects)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def remove_tree(at: int, name: str, effects: Effects) -> None:

@@ -26,7 +26,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """A path, and the layers that have something for it: of several, all have directories that merge."""
 
     path: str
@@ -67,13 +67,18 @@ class MergedTree:
 
     def status(self, path: str) -> os.stat_result | None:
         """Give the lstat of what is seen at `path`, None when there is nothing."""
-        place = self._top()
+        place = self.top()
         for part in path.split("/") if path else ():
-            below = self._child(place, part)
+            below = self.child(place, part)
             if below is None:
                 return None
             place = below
         return status_in(self._roots[place.layers[0]], place.path)
+
+    def is_directory(self, place: Place) -> bool:
+        """Tell whether what is seen at `place` is a directory."""
+        found = status_in(self._roots[place.layers[0]], place.path)
+        return found is not None and stat.S_ISDIR(found.st_mode)
 
     def walk(self, under: str, *, limit: int, exclude: tuple[str, ...]) -> Iterator[Entry]:
         """Give what is at and below `under`; directories named in `exclude` are not entered.
@@ -81,7 +86,7 @@ class MergedTree:
         An excluded name without a slash is passed over wherever it is; one
         with a slash only at that path. Raises TreeTooLarge beyond `limit`.
         """
-        start = self._top()
+        start = self.top()
         if under:
             found = self._find(JailPath.parse(under))
             if found is None:
@@ -105,19 +110,21 @@ class MergedTree:
                 if entry.kind == "directory":
                     waiting.append(place)
 
-    def _find(self, path: JailPath) -> _Place | None:
-        place = self._top()
+    def _find(self, path: JailPath) -> Place | None:
+        place = self.top()
         for part in path.parts:
-            below = self._child(place, part)
+            below = self.child(place, part)
             if below is None:
                 return None
             place = below
         return place
 
-    def _top(self) -> _Place:
-        return _Place("", tuple(range(len(self._roots))))
+    def top(self) -> Place:
+        """Give the root."""
+        return Place("", tuple(range(len(self._roots))))
 
-    def _child(self, parent: _Place, name: str) -> _Place | None:
+    def child(self, parent: Place, name: str) -> Place | None:
+        """Give what is seen at `name` in a directory, None when there is nothing."""
         path = join(parent.path, name)
         layers: list[int] = []
         for layer in parent.layers:
@@ -133,9 +140,9 @@ class MergedTree:
             layers.append(layer)
             if layer != self._base and self._is_opaque(layer, path):
                 break
-        return _Place(path, tuple(layers)) if layers else None
+        return Place(path, tuple(layers)) if layers else None
 
-    def _children(self, place: _Place) -> list[_Place]:
+    def _children(self, place: Place) -> list[Place]:
         names: set[str] = set()
         for layer in place.layers:
             try:
@@ -146,10 +153,10 @@ class MergedTree:
                 names.update(os.listdir(directory))
             finally:
                 os.close(directory)
-        children = (self._child(place, name) for name in sorted(names))
+        children = (self.child(place, name) for name in sorted(names))
         return [child for child in children if child is not None]
 
-    def _entry(self, place: _Place) -> Entry:
+    def _entry(self, place: Place) -> Entry:
         descriptor = open_beneath(self._roots[place.layers[0]], place.path, os.O_PATH)
         try:
             found = os.fstat(descriptor)

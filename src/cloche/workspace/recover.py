@@ -3,11 +3,11 @@
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.checkpoint import find_resumable, forget_resumable, set_aside
-from cloche.workspace.discard import discard
+from cloche.workspace.discard import discard, opened_own
 from cloche.workspace.effects import Effects
 from cloche.workspace.finish import finish, settle
 from cloche.workspace.held import held_names
-from cloche.workspace.jail import names_in, opened
+from cloche.workspace.jail import names_in
 from cloche.workspace.report import RecoveryReport
 
 
@@ -28,7 +28,7 @@ def recover(places: layout.Places, effects: Effects) -> RecoveryReport:
         completed=completed,
         discarded=discarded,
         held=len(held_names(places.state)),
-        resumable=bool(find_resumable(places.state)),
+        resumable=bool(find_resumable(places.state, effects)),
         late_edits=late,
     )
 
@@ -45,7 +45,7 @@ def clear(places: layout.Places, effects: Effects) -> int:
             effects.unlink(places.state, name)  # half a mark: its commit never happened
         if not name.startswith((layout.TRANSACTION, layout.HELD)):
             continue
-        with opened(places.state, name) as directory:
+        with opened_own(places.state, name, effects) as directory:
             record = journals.read(directory, layout.RECORD)
         if record is not None:
             # Applied whole; only its last rename was lost.

@@ -8,9 +8,18 @@ from collections.abc import Iterator
 from cloche.errors import ClocheError
 from cloche.workspace import layout
 from cloche.workspace.conflict import conflicts, is_edited
-from cloche.workspace.diff import OPAQUE, Difference, Role, is_opaque, walk_base, walk_upper
+from cloche.workspace.diff import (
+    LONGEST,
+    OPAQUE,
+    Difference,
+    Role,
+    is_opaque,
+    walk_base,
+    walk_upper,
+)
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
+from cloche.workspace.errors import TreeTooLarge
 from cloche.workspace.flatten import flatten
 from cloche.workspace.jail import (
     join,
@@ -47,17 +56,25 @@ class Stack:
             os.close(descriptor)
         self.upper, self._lowers = -1, ()
 
-    def seal(self, name: str) -> bool:
-        """Make the upper a layer of this name below a new one; False, and nothing changes, if it holds nothing."""
+    def part(self) -> bool:
+        """Say of every new directory that it is new, as the user may make one of that name; False: nothing is new.
+
+        To be done before `seal`. Raises OSError and TreeTooLarge where it cannot be said: what the
+        upper means is then the same still.
+        """
         if not names_in(self.upper):
             return False
-        self._part_from_below()
+        for path in self._new_directories():
+            self._part_directory(path)
+        return True
+
+    def seal(self, name: str) -> None:
+        """Make the upper a layer of this name below a new one."""
         self._effects.rename(self._at, layout.UPPER, self._at, name)
         self._lowers = (self.upper, *self._lowers)
         self.sealed = (name, *self.sealed)
         self.upper = self._make(self._lowers[0])
         self._look()
-        return True
 
     def push(self, name: str) -> None:
         """Put a layer that was sealed before below the upper, which must be empty."""
@@ -104,7 +121,8 @@ class Stack:
         if found.role is Role.MERGED or found.base is None or found.path in owned:
             return False
         below = walk_base(self._base, found.path, limit=_MOST_ENTRIES)
-        return any(is_edited(inner, stamp) for path, inner in below if path != found.path)
+        # Itself too, as in a commit: a whole tree of old files may have been moved to this place.
+        return any(is_edited(inner, stamp) for _, inner in below)
 
     def _make(self, like: int) -> int:
         self._effects.mkdir(self._at, layout.UPPER, _OWNER_ALL)
@@ -124,34 +142,40 @@ class Stack:
         self.layer = Layer(self.upper, lowers, self._effects, self._owner)
         self.tree = MergedTree(self.upper, *lowers)
 
-    def _part_from_below(self) -> None:
-        """Say of every new directory that it is new: the user may make one of that name before it is looked at again."""
-        for path in self._new_directories():
-            descriptor = open_beneath(self.upper, path, os.O_PATH)
+    def _part_directory(self, path: str) -> None:
+        descriptor = open_beneath(self.upper, path, os.O_PATH)
+        try:
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            is_shut = os.geteuid() != 0 and mode & _OWNER_ALL != _OWNER_ALL
+            if is_shut:  # an attribute needs the right to write, xattr(7)
+                self._effects.chmod(descriptor, mode | _OWNER_ALL)
             try:
-                found = os.fstat(descriptor)
-                mode = stat.S_IMODE(found.st_mode)
-                is_shut = os.geteuid() != 0 and mode & _OWNER_ALL != _OWNER_ALL
-                if is_shut:  # an attribute needs the right to write, xattr(7)
-                    self._effects.chmod(descriptor, mode | _OWNER_ALL)
                 self._effects.mark(descriptor, OPAQUE, b"y")
+            finally:
                 if is_shut:
                     self._effects.chmod(descriptor, mode)
-            finally:
-                os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _new_directories(self) -> Iterator[str]:
         below = MergedTree(*self._lowers, self._base)
-        waiting = [""]
+        waiting = [below.top()]
         while waiting:
-            path = waiting.pop()
+            place = waiting.pop()
             # Without root one may be shut, by a program: it is then no ground to continue from.
-            with contextlib.suppress(PermissionError), opened(self.upper, path) as directory:
-                names = [e.name for e in os.scandir(directory) if e.is_dir(follow_symlinks=False)]
-                for name in names:
-                    inner = join(path, name)
-                    found = below.status(inner)
-                    if found is None or not stat.S_ISDIR(found.st_mode):
-                        yield inner
+            with contextlib.suppress(PermissionError), opened(self.upper, place.path) as directory:
+                for name in _directories_in(directory, place.path):
+                    lower = below.child(place, name)
+                    if lower is None or not below.is_directory(lower):
+                        yield join(place.path, name)
                     elif not is_opaque(directory, name):
-                        waiting.append(inner)
+                        waiting.append(lower)
+
+
+def _directories_in(directory: int, path: str) -> list[str]:
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    if names and len(os.fsencode(path)) + max(map(len, map(os.fsencode, names))) >= LONGEST:
+        # As a walk for a commit: it takes too long, and there will be none.
+        raise TreeTooLarge(path[:200], f"it has paths longer than {LONGEST} bytes")
+    return names

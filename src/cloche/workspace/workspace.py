@@ -73,7 +73,7 @@ class Workspace:
         clear(self._places, self._effects)
         if is_urgent(self._places.state):
             sweep(self._places.state, self._effects)
-        resumed = find_resumable(self._places.state) if resumes else ""
+        resumed = find_resumable(self._places.state, self._effects) if resumes else ""
         return Transaction(self._places, self._effects, owned, resumed=resumed)
 
     def ask_to_write(self) -> WriterTurn | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cloche.kernel import keys
 from cloche.kernel.keys import Keys
 from cloche.kernel.registry import Registry
 from cloche.model.ids import StepId
@@ -127,6 +128,21 @@ def test_another_input_is_another_key(
     assert run.key(step) == before
     change(run)
     assert run.key(step) != before
+
+
+def test_another_program_of_the_system_is_another_key(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script may start a compiler that is no tool of ours."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "cc").write_text("1")
+    monkeypatch.setattr(keys, "_SYSTEM", (str(programs),))
+    before = run.key(STEP)
+    assert run.key(STEP) == before
+    (programs / "cc.new").write_text("2")
+    (programs / "cc.new").rename(programs / "cc")
+    assert run.key(STEP) != before
 
 
 def test_what_a_step_does_not_see_is_no_input_of_it(run: Run) -> None:

@@ -222,10 +222,10 @@ def test_what_the_user_changed_elsewhere_is_no_hindrance_and_stays(project: Path
 def test_a_directory_that_was_new_hides_an_empty_one_made_meanwhile(project: Path) -> None:
     """Without the mark that `seal` sets the two would merge, and a program see what is in neither."""
     fail(project)
-    (project / "new").mkdir()
     with opened(project) as workspace:
         transaction = workspace.begin(resumes=True)
         assert len(take_up(transaction, "one", "two")) == 2
+        (project / "new").mkdir()
         (project / "new/late").write_text("mine")
         shown = build(transaction)
         assert sorted(path for path in shown if path.startswith("new/")) == ["new/a", "new/b"]
