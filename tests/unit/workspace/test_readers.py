@@ -40,7 +40,7 @@ def _replace(project: Path, state_home: Path, text: str) -> None:
         made.mkdir()
         for name in FILES:
             (made.parent / name).write_text(text)
-        transaction.take_tree(made, JailPath.parse("src"))
+        transaction.take(made, JailPath.parse("src"))
         transaction.commit(RULES)
 
 
