@@ -33,7 +33,7 @@ LINKED_STEPS = st.lists(st.lists(WITH_LINKS, min_size=1, max_size=6), min_size=2
 STEPS = st.lists(st.lists(WITHOUT_LINKS, min_size=1, max_size=6), min_size=2, max_size=4)
 
 
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(START, LINKED_STEPS)
 def test_one_upper_shows_what_the_stack_showed(start: list[Deed], steps: list[list[Deed]]) -> None:
     with tempfile.TemporaryDirectory(dir=stage_home()) as name:
@@ -54,7 +54,7 @@ def test_one_upper_shows_what_the_stack_showed(start: list[Deed], steps: list[li
         assert seen(project, hidden=True) == before
 
 
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(READABLE_START, STEPS, st.lists(WITH_LINKS, max_size=6))
 def test_its_commit_is_what_a_plain_directory_has(
     start: list[Deed], steps: list[list[Deed]], last: list[Deed]
