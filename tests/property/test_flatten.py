@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.property.test_commits_are_equal import WITH_LINKS, WITHOUT_LINKS
+from tests.property.test_replica import DEEDS, _do, _merged
+from tests.property.test_replica import Deed as PlainDeed
 from tests.unit.workspace.building import (
     RULES,
     Deed,
@@ -19,6 +21,7 @@ from tests.unit.workspace.building import (
 )
 from tests.unit.workspace.stacking import Stack
 
+from cloche.workspace.replica import Replica
 from cloche.workspace.workspace import Workspace
 
 
@@ -33,7 +36,7 @@ LINKED_STEPS = st.lists(st.lists(WITH_LINKS, min_size=1, max_size=6), min_size=2
 STEPS = st.lists(st.lists(WITHOUT_LINKS, min_size=1, max_size=6), min_size=2, max_size=4)
 
 
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(START, LINKED_STEPS)
 def test_one_upper_shows_what_the_stack_showed(start: list[Deed], steps: list[list[Deed]]) -> None:
     with tempfile.TemporaryDirectory(dir=stage_home()) as name:
@@ -54,7 +57,7 @@ def test_one_upper_shows_what_the_stack_showed(start: list[Deed], steps: list[li
         assert seen(project, hidden=True) == before
 
 
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(READABLE_START, STEPS, st.lists(WITH_LINKS, max_size=6))
 def test_its_commit_is_what_a_plain_directory_has(
     start: list[Deed], steps: list[list[Deed]], last: list[Deed]
@@ -87,6 +90,28 @@ def test_its_commit_is_what_a_plain_directory_has(
             workspace.undo()
         assert seen(project, hidden=True) == before
         workspace.close()
+
+
+@settings(max_examples=settings.default.max_examples // 4)
+@given(DEEDS, st.lists(DEEDS, min_size=2, max_size=4))
+def test_uppers_folded_from_copies_are_flattened_alike(
+    before: list[PlainDeed], rounds: list[list[PlainDeed]]
+) -> None:
+    """Where no overlay can be mounted."""
+    with tempfile.TemporaryDirectory(dir=stage_home()) as name:
+        project = Path(name, "project")
+        project.mkdir()
+        _do(before, project)
+        stack = Stack(project, Path(name))
+        for number, deeds in enumerate(rounds):
+            lowers, home = (*reversed(stack.uppers), project), Path(name, f"home-{number}")
+            home.mkdir()
+            replica = Replica(upper=stack.add(), lowers=lowers, home=home)
+            replica.make()
+            _do(deeds, replica.place)
+            replica.fold()
+        shown = _merged(*reversed(stack.uppers), project)
+        assert _merged(stack.flatten(), project) == shown
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="setresuid: only root can be another user as well")

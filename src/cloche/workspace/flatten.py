@@ -206,12 +206,13 @@ class _Merger:
 
     def _names(self, directory: int, path: str) -> list[str]:
         names: list[str] = []
+        room = LONGEST - len(os.fsencode(path))
         with os.scandir(directory) as entries:
             for entry in entries:
                 self._seen += 1
                 if self._seen > _MOST_ENTRIES:
                     raise TreeTooLarge(path, f"it has more than {_MOST_ENTRIES} entries")
-                if len(os.fsencode(path)) + len(os.fsencode(entry.name)) >= LONGEST:
+                if len(os.fsencode(entry.name)) >= room:
                     raise TreeTooLarge(path[:200], f"it has paths longer than {LONGEST} bytes")
                 names.append(entry.name)
         return sorted(names)
