@@ -68,7 +68,7 @@ class _Merger:
     def _merge_directory(self, pair: _Pair) -> list[_Pair]:
         """Merge the entries of a directory; give the directories below that merge."""
         with opened(self._upper, pair.path) as above, opened(self._lower, pair.path) as below:
-            self._carry_attributes(above, below)
+            self._carryattributes_of(above, below)
             names = self._names(above, pair.path)
             merged = [self._merge_entry(pair, name, above, below) for name in names]
         return [further for further in merged if further is not None]
@@ -166,9 +166,9 @@ class _Merger:
         finally:
             os.close(descriptor)
 
-    def _carry_attributes(self, above: int, below: int) -> None:
+    def _carryattributes_of(self, above: int, below: int) -> None:
         """Give the lower directory the upper's attributes, overlayfs's own marks aside."""
-        new, old = _attributes(above), _attributes(below)
+        new, old = attributes_of(above), attributes_of(below)
         for name in sorted(old.keys() - new.keys()):
             self._effects.unmark(below, name)
         for name, value in new.items():
@@ -218,7 +218,8 @@ class _Merger:
         return sorted(names)
 
 
-def _attributes(directory: int) -> dict[str, bytes]:
+def attributes_of(directory: int) -> dict[str, bytes]:
+    """Give the attributes that a program may have given a directory, overlayfs's own marks aside."""
     try:
         names = os.listxattr(directory)
     except OSError:

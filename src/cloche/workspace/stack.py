@@ -20,7 +20,7 @@ from cloche.workspace.diff import (
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import TreeTooLarge
-from cloche.workspace.flatten import flatten
+from cloche.workspace.flatten import attributes_of, flatten
 from cloche.workspace.jail import (
     join,
     names_in,
@@ -74,6 +74,7 @@ class Stack:
         self._lowers = (self.upper, *self._lowers)
         self.sealed = (name, *self.sealed)
         self.upper = self._make(self._lowers[0])
+        self._mark_like(self._lowers[0])
         self._look()
 
     def push(self, name: str) -> None:
@@ -82,6 +83,7 @@ class Stack:
         self._lowers = (layer, *self._lowers)
         self.sealed = (name, *self.sealed)
         self._make_like(self.upper, layer)
+        self._mark_like(layer)
         self._look()
 
     def fold(self, state: int) -> None:
@@ -136,6 +138,11 @@ class Stack:
         found = os.fstat(like)
         self._effects.chmod(upper, stat.S_IMODE(found.st_mode))
         self._effects.utime(upper, found.st_atime_ns, found.st_mtime_ns)
+
+    def _mark_like(self, layer: int) -> None:
+        """Give the upper's root the attributes of the layer's: an overlay shows the topmost alone."""
+        for name, value in attributes_of(layer).items():
+            self._effects.mark(self.upper, name, value)
 
     def _look(self) -> None:
         lowers = (*self._lowers, self._base)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -318,3 +319,18 @@ def test_after_sixteen_layers_a_run_goes_on_without(project: Path) -> None:
     assert sorted(path.name for path in project.glob("step-*")) == sorted(
         f"step-{number}" for number in (*range(16), 19) if number != 3
     )
+
+
+def test_what_the_root_was_given_in_one_step_is_there_in_the_next(project: Path) -> None:
+    with opened(project) as workspace:
+        transaction = workspace.begin()
+        build(transaction, ("setxattr", ".", "user.note", b"1"), ("chmod", ".", 0o711))
+        transaction.checkpoints.seal("one", "")
+        assert os.getxattr(transaction.upper, "user.note") == b"1"
+        assert transaction.set_aside()
+    with opened(project) as workspace:
+        transaction = workspace.begin(resumes=True)
+        take_up(transaction, "one")
+        assert os.getxattr(transaction.upper, "user.note") == b"1"
+        transaction.commit(RULES)
+    assert project.stat().st_mode & 0o777 == 0o711
