@@ -318,3 +318,23 @@ def test_after_sixteen_layers_a_run_goes_on_without(project: Path) -> None:
     assert sorted(path.name for path in project.glob("step-*")) == sorted(
         f"step-{number}" for number in (*range(16), 19) if number != 3
     )
+
+
+def test_what_a_sealed_step_made_is_for_the_next_as_the_projects_own(project: Path) -> None:
+    """Said in docs/transactions.md: overlayfs renames no lower directory, and copies up one name of a file."""
+    with opened(project) as workspace:
+        transaction = workspace.begin()
+        build(
+            transaction,
+            ("mkdir", "lib"),
+            ("write", "lib/a", b"1"),
+            ("write", "one", b"1"),
+            ("link", "one", "two"),
+        )
+        transaction.checkpoints.seal("one", "")
+        shown = build(transaction, ("rename", "lib", "other"), ("append", "one", b"2"))
+        assert "lib/a" in shown
+        assert "other" not in shown
+        assert (shown["one"][2], shown["two"][2]) == (b"12", b"1")
+        assert "other/a" in build(transaction, ("move", "lib", "other"))
+        transaction.rollback()
