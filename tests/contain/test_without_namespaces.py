@@ -1,5 +1,6 @@
 """The landlock tier: what it holds, that what it does not hold is said, and that nobody gets it unasked."""
 
+import json
 import os
 import shutil
 import stat
@@ -225,3 +226,23 @@ def test_a_template_is_shipped(place: Path, cloche: Cloche) -> None:
     done = cloche("ship", str(app))
     assert done.returncode == 0, done.stdout[-2000:]
     assert (app / "artifacts/app-0.1.0.cloche.tar").is_file()
+
+
+def test_a_failed_ship_is_continued(place: Path, cloche: Cloche) -> None:
+    if shutil.which("node") is None:
+        pytest.skip("needs a Node that an ordinary user may run")
+    scripts = {
+        "postinstall": "mkdir -p made/in && echo 1 > made/in/file",
+        "build": "mkdir -p dist && mv made/in/file dist/index.html && chmod 555 . && sleep 4",
+    }
+    manifest = place / "project/package.json"
+    manifest.write_text(json.dumps({"name": "app", "version": "1.0.0", "scripts": scripts}))
+    failed = cloche("ship", "--timeout", "1", str(place / "project"))
+    assert events(failed)[-1]["code"] == "limit-breached"
+    assert [each.name for each in (place / "project").iterdir()] == ["package.json"]
+    done = cloche("ship", str(place / "project"))
+    assert done.returncode == 0, done.stdout[-2000:]
+    skipped = [event["step"] for event in events(done) if event["type"] == "step-skipped"]
+    assert skipped == ["script-postinstall"]
+    assert (place / "project/dist/index.html").read_text() == "1\n"
+    assert not list((place / "project/made/in").iterdir())

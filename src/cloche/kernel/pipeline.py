@@ -23,7 +23,7 @@ from cloche.kernel.places import Grounds, find_places
 from cloche.kernel.receipts import receipt_of
 from cloche.kernel.session import Session
 from cloche.kernel.surroundings import hosts_of, survey, user_files
-from cloche.kernel.trail import Trail
+from cloche.kernel.trail import Trail, legs
 from cloche.model.event import (
     Confined,
     Denied,
@@ -47,24 +47,26 @@ async def run_plan(
     later one, up to the first that failed.
     """
     check_plan(plan, by_person=by_person)
-    stand_ins = {step.fallback for step in plan.steps if step.fallback}
     for note in plan.notes:
         session.emit(Note(text=note))
-    for step in plan.steps:
-        if step.id in stand_ins:
+    for leg in legs(plan):
+        if trail is not None and await _is_done(leg, plan, session, trail):
             continue
-        if trail is not None and await _is_done(step, plan, session, trail):
-            continue
-        chosen: Step | None = step
-        while chosen is not None:
-            chosen = await _run_or_replace(chosen, plan, session, trail, by_person=by_person)
+        done = []
+        for step in leg:
+            chosen: Step | None = step
+            while chosen is not None:
+                done.append(chosen)
+                chosen = await _run_or_replace(chosen, plan, session, trail, by_person=by_person)
+        if trail is not None:
+            await trail.seal(done)
 
 
-async def _is_done(step: Step, plan: Plan, session: Session, trail: Trail) -> bool:
-    done = await trail.find_done(step, plan)
-    if done is not None:
-        _granted(done, session, by_person=False)  # what may not run now does not count as run
-    return done is not None
+async def _is_done(leg: tuple[Step, ...], plan: Plan, session: Session, trail: Trail) -> bool:
+    done = await trail.find_done(leg, plan)
+    for step in done:
+        _granted(step, session, by_person=False)  # what may not run now does not count as run
+    return bool(done)
 
 
 async def _run_or_replace(
@@ -83,9 +85,6 @@ async def _run_or_replace(
             return replacement
         if not step.optional:
             raise
-    else:
-        if trail is not None:
-            await trail.seal(step)
     return None
 
 

@@ -25,10 +25,10 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """One step that was done."""
+    """Steps that were done."""
 
-    key: str
-    """Digest of everything that decides what the step does."""
+    keys: tuple[str, ...]
+    """Of each, a digest of everything that decides what it does."""
     layer: str
     """The directory with what it did to the project; "" for nothing."""
     began: int
@@ -69,7 +69,7 @@ class Checkpoints:
         """Tell whether there are any of an earlier transaction that are not taken up yet."""
         return self._taken < len(self._points)
 
-    def seal(self, key: str, kept: str) -> None:
+    def seal(self, keys: tuple[str, ...], kept: str) -> None:
         """Make what was done since the last one a checkpoint.
 
         After sixteen layers nothing is one any more, nor where a layer cannot be made ready: the file
@@ -88,13 +88,15 @@ class Checkpoints:
             return
         if layer:
             self._stack.seal(layer)
-        point = Checkpoint(key=key, layer=layer, began=self._began, kept=kept)
+        point = Checkpoint(keys=keys, layer=layer, began=self._began, kept=kept)
         self._points = (*self._points, point)
         self._taken = len(self._points)
         write_checkpoints(self._at, self._points, self._effects)
 
-    def take_up(self, keys: tuple[str, ...]) -> Checkpoint | None:
-        """Make the next one a part of this transaction if it has one of `keys`; else forget it and all after it.
+    def take_up(self, chains: tuple[frozenset[str], ...]) -> Checkpoint | None:
+        """Make the next one a part of this transaction if it has a key of each of `chains`, in order.
+
+        Else forget it and all after it.
 
         It is forgotten too when the user has changed since what it changes, and when it is of a time to
         come: the clock was set back, and nobody can tell what is older.
@@ -103,7 +105,8 @@ class Checkpoints:
             return None
         point = self._points[self._taken]
         if (
-            point.key not in keys
+            len(point.keys) != len(chains)
+            or any(key not in chain for key, chain in zip(point.keys, chains, strict=True))
             or point.began > self._began
             or names_in(self._stack.upper)
             or (point.layer and self._stack.is_disturbed(point.layer, point.began, self._owned))
@@ -216,4 +219,9 @@ def _boot() -> str:
 
 
 def _read(data: dict[str, Any]) -> _Record:  # Any: JSON
-    return _Record(boot=data["boot"], points=tuple(Checkpoint(**point) for point in data["points"]))
+    return _Record(
+        boot=data["boot"],
+        points=tuple(
+            Checkpoint(**{**point, "keys": tuple(point["keys"])}) for point in data["points"]
+        ),
+    )

@@ -62,7 +62,7 @@ class Stack:
         To be done before `seal`. Raises OSError and TreeTooLarge where it cannot be said: what the
         upper means is then the same still.
         """
-        if not names_in(self.upper):
+        if not names_in(self.upper) and not self._has_changed_root():
             return False
         for path in self._new_directories():
             self._part_directory(path)
@@ -143,6 +143,12 @@ class Stack:
         """Give the upper's root the attributes of the layer's: an overlay shows the topmost alone."""
         for name, value in attributes_of(layer).items():
             self._effects.mark(self.upper, name, value)
+
+    def _has_changed_root(self) -> bool:
+        below = (*self._lowers, self._base)[0]
+        now, was = os.fstat(self.upper), os.fstat(below)
+        given = attributes_of(below) if self._lowers else {}
+        return now.st_mode != was.st_mode or attributes_of(self.upper) != given
 
     def _look(self) -> None:
         lowers = (*self._lowers, self._base)

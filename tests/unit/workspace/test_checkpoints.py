@@ -59,15 +59,15 @@ def fail(project: Path) -> None:
     with opened(project) as workspace:
         transaction = workspace.begin()
         build(transaction, *FIRST)
-        transaction.checkpoints.seal("one", "told first")
+        transaction.checkpoints.seal(("one",), "told first")
         build(transaction, *SECOND)
-        transaction.checkpoints.seal("two", "told second")
+        transaction.checkpoints.seal(("two",), "told second")
         build(transaction, ("write", "half.txt", b"3"), ("remove", "new/a"))
         assert transaction.set_aside()
 
 
 def take_up(transaction: Transaction, *keys: str) -> list[str]:
-    found = [transaction.checkpoints.take_up((key,)) for key in keys]
+    found = [transaction.checkpoints.take_up((frozenset({key}),)) for key in keys]
     return [point.kept for point in found if point is not None]
 
 
@@ -100,7 +100,7 @@ def test_after_another_key_nothing_is_taken_up_and_nothing_of_it_is_left(project
         assert transaction.read(JailPath.parse("new/a"), limit=10) == b"1"
         assert transaction.read(JailPath.parse("new/b"), limit=10) is None
         build(transaction, ("write", "new/c", b"4"))
-        transaction.checkpoints.seal("other", "told other")
+        transaction.checkpoints.seal(("other",), "told other")
         assert transaction.set_aside()
     with opened(project) as workspace:
         transaction = workspace.begin(resumes=True)
@@ -112,7 +112,7 @@ def test_after_another_key_nothing_is_taken_up_and_nothing_of_it_is_left(project
 def test_a_step_that_did_nothing_to_the_project_is_one_too(project: Path) -> None:
     with opened(project) as workspace:
         transaction = workspace.begin()
-        transaction.checkpoints.seal("nothing", "")
+        transaction.checkpoints.seal(("nothing",), "")
         assert transaction.set_aside()
     with opened(project) as workspace:
         transaction = workspace.begin(resumes=True)
@@ -124,7 +124,7 @@ def test_a_process_that_was_killed_leaves_them_too(project: Path) -> None:
     with opened(project) as workspace:
         transaction = workspace.begin()
         build(transaction, *FIRST)
-        transaction.checkpoints.seal("one", "told first")
+        transaction.checkpoints.seal(("one",), "told first")
         build(transaction, *SECOND)
         transaction.leave()  # and never comes back
     with opened(project) as workspace:
@@ -240,7 +240,7 @@ def test_a_held_run_is_held_whole(project: Path) -> None:
         transaction = workspace.begin(resumes=True)
         take_up(transaction, "one", "two")
         build(transaction, ("write", "third", b"3"))
-        transaction.checkpoints.seal("three", "")
+        transaction.checkpoints.seal(("three",), "")
         transaction.hold("ship", hidden=frozenset(), when=0.0)
     with opened(project) as workspace:
         assert {str(change.path) for change in workspace.compare().items} >= {"new", "third"}
@@ -291,9 +291,9 @@ def _fail_and_continue(project: Path, limit: int) -> bool:
         workspace = Workspace.open(project, project.parent / "state", Effects(stop))
         transaction = workspace.begin()
         build(transaction, *FIRST)
-        transaction.checkpoints.seal("one", "")
+        transaction.checkpoints.seal(("one",), "")
         build(transaction, *SECOND)
-        transaction.checkpoints.seal("two", "")
+        transaction.checkpoints.seal(("two",), "")
         transaction.set_aside()
         transaction = workspace.begin(resumes=True)
         assert len(take_up(transaction, "one", "two")) == 2
@@ -308,7 +308,7 @@ def test_after_sixteen_layers_a_run_goes_on_without(project: Path) -> None:
         transaction = workspace.begin()
         for number in range(20):
             build(transaction, ("write", f"step-{number}", b"x"))
-            transaction.checkpoints.seal(f"{number}", "")
+            transaction.checkpoints.seal((f"{number}",), "")
         assert len(transaction.lowers) == 17
         assert transaction.set_aside()
     with opened(project) as workspace:
@@ -325,7 +325,7 @@ def test_what_the_root_was_given_in_one_step_is_there_in_the_next(project: Path)
     with opened(project) as workspace:
         transaction = workspace.begin()
         build(transaction, ("setxattr", ".", "user.note", b"1"), ("chmod", ".", 0o711))
-        transaction.checkpoints.seal("one", "")
+        transaction.checkpoints.seal(("one",), "")
         assert os.getxattr(transaction.upper, "user.note") == b"1"
         assert transaction.set_aside()
     with opened(project) as workspace:
@@ -334,3 +334,23 @@ def test_what_the_root_was_given_in_one_step_is_there_in_the_next(project: Path)
         assert os.getxattr(transaction.upper, "user.note") == b"1"
         transaction.commit(RULES)
     assert project.stat().st_mode & 0o777 == 0o711
+
+
+def test_what_a_sealed_step_made_is_for_the_next_as_the_projects_own(project: Path) -> None:
+    """Said in docs/transactions.md: overlayfs renames no lower directory, and copies up one name of a file."""
+    with opened(project) as workspace:
+        transaction = workspace.begin()
+        build(
+            transaction,
+            ("mkdir", "lib"),
+            ("write", "lib/a", b"1"),
+            ("write", "one", b"1"),
+            ("link", "one", "two"),
+        )
+        transaction.checkpoints.seal(("one",), "")
+        shown = build(transaction, ("rename", "lib", "other"), ("append", "one", b"2"))
+        assert "lib/a" in shown
+        assert "other" not in shown
+        assert (shown["one"][2], shown["two"][2]) == (b"12", b"1")
+        assert "other/a" in build(transaction, ("move", "lib", "other"))
+        transaction.rollback()

@@ -53,7 +53,7 @@ def test_a_root_that_a_program_shut_refuses_no_later_run(whoever: Whoever, mode:
         with opened(project) as workspace:
             transaction = workspace.begin()
             build(transaction, ("write", "done", b"1"))
-            transaction.checkpoints.seal("one", "told")
+            transaction.checkpoints.seal(("one",), "told")
             as_a_program(transaction, lambda: os.chmod(".", mode))
             assert transaction.set_aside()
         with opened(project) as workspace:
@@ -73,17 +73,18 @@ def test_a_root_that_a_program_shut_ends_the_checkpoints_at_most(
         make(project)
         with opened(project) as workspace:
             transaction = workspace.begin()
-            transaction.checkpoints.seal("one", "")
+            transaction.checkpoints.seal(("one",), "")
             as_a_program(transaction, lambda: os.chmod(".", mode))
-            transaction.checkpoints.seal("two", "")
+            transaction.checkpoints.seal(("two",), "")
             as_a_program(transaction, lambda: os.chmod(".", 0o755))
             build(transaction, ("write", "done", b"1"))
-            transaction.checkpoints.seal("three", "")
+            transaction.checkpoints.seal(("three",), "")
             assert transaction.set_aside()
         with opened(project) as workspace:
             transaction = workspace.begin(resumes=True)
             take_up(transaction, "one", "two", "other")
-            build(transaction, ("chmod", ".", 0o755), ("write", "done", b"1"))
+            as_a_program(transaction, lambda: os.chmod(".", 0o755))
+            build(transaction, ("write", "done", b"1"))
             transaction.commit(RULES)
         assert (project / "done").exists()
 
@@ -100,7 +101,7 @@ def test_a_place_of_ours_that_a_program_shut_refuses_no_later_run(
         with opened(project) as workspace:
             transaction = workspace.begin()
             build(transaction, ("write", "done", b"1"))
-            transaction.checkpoints.seal("one", "told")
+            transaction.checkpoints.seal(("one",), "told")
             for found in state_of(project).glob(place):
                 found.chmod(0)
             assert transaction.set_aside()
@@ -129,7 +130,7 @@ def test_a_directory_that_takes_no_mark_ends_the_checkpoints_and_not_the_run(
     with opened(project) as workspace:
         transaction = workspace.begin()
         as_a_program(transaction, fill)
-        transaction.checkpoints.seal("one", "")
+        transaction.checkpoints.seal(("one",), "")
         build(transaction, ("write", "done", b"x"))
         transaction.commit(RULES)
     assert (project / "stuffed").is_dir()
@@ -152,7 +153,7 @@ def test_a_chain_of_directories_is_looked_through_step_by_step(
     with opened(project) as workspace:
         transaction = workspace.begin()
         as_a_program(transaction, lambda: descend(makes=True))
-        transaction.checkpoints.seal("one", "")
+        transaction.checkpoints.seal(("one",), "")
         as_a_program(transaction, lambda: descend(makes=False))
         calls = 0
         real = os.fstat
@@ -163,7 +164,7 @@ def test_a_chain_of_directories_is_looked_through_step_by_step(
             return real(descriptor)
 
         monkeypatch.setattr(os, "fstat", counted)
-        transaction.checkpoints.seal("two", "")
+        transaction.checkpoints.seal(("two",), "")
         monkeypatch.undo()
         assert calls < 400 * 10
         transaction.rollback()
@@ -181,9 +182,9 @@ def test_paths_that_no_commit_takes_are_no_checkpoint(project: Path) -> None:
     with opened(project) as workspace:
         transaction = workspace.begin()
         as_a_program(transaction, lambda: descend(makes=True))
-        transaction.checkpoints.seal("one", "")
+        transaction.checkpoints.seal(("one",), "")
         as_a_program(transaction, lambda: descend(makes=False))
-        transaction.checkpoints.seal("two", "")
+        transaction.checkpoints.seal(("two",), "")
         with pytest.raises(TreeTooLarge):
             transaction.commit(RULES)
 
@@ -267,7 +268,7 @@ def test_marks_that_a_program_sets_mean_nothing_in_a_layer(project: Path, mark: 
         transaction = workspace.begin()
         build(transaction, ("mkdir", "made"), ("write", "made/file", b"1"))
         as_a_program(transaction, forge)
-        transaction.checkpoints.seal("one", "")
+        transaction.checkpoints.seal(("one",), "")
         shown = build(transaction)
         assert {"old/a", "old/b", "made/file", "src/main"} <= shown.keys()
         assert "old/main" not in shown
