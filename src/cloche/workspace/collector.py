@@ -9,7 +9,7 @@ import fcntl
 import os
 from collections.abc import Callable
 
-from cloche.workspace import layout, syscalls
+from cloche.workspace import syscalls
 from cloche.workspace.discard import dead_names, remove_tree, sweep, sweep_some
 from cloche.workspace.effects import Effects
 
@@ -22,7 +22,6 @@ _MANY = 16
 """Discarded directories that say that collectors do not keep up, or are killed."""
 _LOW_BYTES = 2 << 30
 _LOW_INODES = 100_000
-_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_urgent(state: int) -> bool:
@@ -51,7 +50,8 @@ def collect_all(state: int, effects: Effects) -> None:
     resisted: set[str] = set()
     while names := set(dead_names(state)) - resisted:
         # Looked for again without the lock: what was discarded while we had it, no other took up.
-        lock = os.open(layout.COLLECTOR, _LOCK_FLAGS, 0o600, dir_fd=state)
+        # Of the directory itself: where a quota is used up no file could be made to lock.
+        lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=state)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for name in sorted(names):

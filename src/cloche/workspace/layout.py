@@ -24,8 +24,7 @@
     <state>/undo-<n>/kept           directories in it that go to `late-<id>` when it is forgotten
     <state>/undo-<n>/applied        its ctime is when the commit was complete
     <state>/build-<name>-<key>/     what tools keep of the project between builds; no transaction's
-    <state>/dead-<name>             to be deleted when there is time
-    <state>/collector               held by the process that deletes them in the background
+    <state>/dead-<name>             to be deleted when there is time; who does holds a flock on <state>
 
 Everything is on the file system of the project, because renames are the only
 changes that a commit makes.
@@ -63,7 +62,6 @@ KEPT = "kept"
 UNDO = "undo-"
 BUILD = "build-"
 DEAD = "dead-"
-COLLECTOR = "collector"
 UPPER = "up"
 WORK = "wk-"
 SCRATCH = "scratch"

@@ -198,10 +198,11 @@ def test_killed_before_any_of_its_deletions_the_next_close_goes_on(project: Path
 def test_one_collector_works_and_a_second_one_leaves_it_to_it(project: Path) -> None:
     with closing(_open(project, lambda _state: None)) as workspace:
         _throw_away(workspace, MANY)
-    with (_state(project) / "collector").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _with_state(project, lambda state: collect_all(state, Effects()))
-        assert len(_dead(project)) == 1
+    lock = os.open(_state(project), os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    _with_state(project, lambda state: collect_all(state, Effects()))
+    assert len(_dead(project)) == 1
+    os.close(lock)
     _with_state(project, lambda state: collect_all(state, Effects()))
     assert _dead(project) == []
 

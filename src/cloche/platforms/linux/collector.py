@@ -10,7 +10,7 @@ from pathlib import Path
 _PROGRAM = """
 import os, sys
 os.fork() and os._exit(0)
-sys.path.insert(0, sys.argv[1])
+sys.path.append(sys.argv[1])
 from cloche.workspace.collector import main
 main(int(sys.argv[2]))
 """
