@@ -1,6 +1,7 @@
 """Carry out the mount operations in a new root, and make it the only one."""
 
 import contextlib
+import errno
 import os
 import stat
 
@@ -178,8 +179,16 @@ class Root:
         # userxattr is what an unprivileged overlay needs to record deletions (Linux 5.11). volatile:
         # an fsync inside, each copy-up and the end of the mount do not wait for the disk (5.10). After
         # a crash the layer is thrown away; whoever commits or holds it makes it durable itself, once.
-        data = f"{layers},userxattr,volatile"
-        calls.mount("overlay", place, "overlay", abi.MS_NOSUID | abi.MS_NODEV, data)
+        data = f"{layers},userxattr"
+        flags = abi.MS_NOSUID | abi.MS_NODEV
+        try:
+            calls.mount("overlay", place, "overlay", flags, f"{data},volatile")
+        except calls.SyscallFailed as error:
+            # A write to this file system failed once, of whomever, and nobody was told yet: until a
+            # sync is, no volatile layer is mounted there. (fs/overlayfs/super.c, "unseen error")
+            if error.errno != errno.EIO:
+                raise
+            calls.mount("overlay", place, "overlay", flags, data)
 
     def _tmpfs(self, operation: "dict[str, Any]") -> None:
         place = self._directory(operation["target"])

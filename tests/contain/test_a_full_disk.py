@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,49 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "-l", place], check=False)
+
+
+@pytest.fixture
+def failed_once(tmp_path: Path) -> Iterator[Path]:
+    """A file system on which a write was lost, and nobody was told."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a file system that loses a write")
+    if shutil.which("mkfs.ext4", path="/usr/sbin:/sbin:/usr/bin") is None:
+        pytest.skip("needs mkfs.ext4, for a file system that loses a write")
+    disk, place = tmp_path / "disk", tmp_path / "ground"
+    for each in (disk, place):
+        each.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", disk], check=True)
+    try:
+        with (disk / "image").open("wb") as image:
+            image.truncate(200 << 20)
+        make = ("/sbin/mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard")
+        subprocess.run([*make, disk / "image"], check=True)
+        mounted = subprocess.run(
+            ["mount", "-o", "loop,errors=continue", disk / "image", place], check=False
+        )
+        if mounted.returncode != 0:
+            pytest.skip("needs a loop device")
+        try:
+            (place / "lost").write_bytes(os.urandom(30 << 20))
+            os.sync()  # which tells nobody of errors: sync(2)
+            subprocess.run(["mount", "-o", "remount,size=300m", disk], check=True)
+            (place / "home").mkdir()
+            (place / "project").mkdir()
+            yield place
+        finally:
+            subprocess.run(["umount", "-l", place], check=False)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
+
+
+def test_an_overlay_is_mounted_where_a_write_of_somebody_failed(failed_once: Path) -> None:
+    script = "grep -q ' /project .* - overlay ' /proc/self/mountinfo"
+    assert _run(failed_once, script)[0] == 0
+    assert _run(failed_once, "echo new > new")[0] in (0, 68)  # told here, at the latest
+    status, told = _run(failed_once, f"{script} && echo after > after")
+    assert status == 0, told
+    assert "after" in _names(failed_once)
 
 
 def _run(ground: Path, script: str) -> tuple[int, dict[str, object]]:
