@@ -48,5 +48,6 @@ def test_a_step_that_failed_and_may_is_not_kept(tmp_path: Path) -> None:
     fail(project)
     ended = cloche(project, "ship")
     assert ended.status == 0, ended.events[-1]
-    assert named(ended, "step-skipped") == ["script-postinstall"]
-    assert "script-prepare" in named(ended, "step-started")
+    # The scripts of the project are one leg: nothing of it is kept.
+    assert named(ended, "step-skipped") == []
+    assert {"script-postinstall", "script-prepare"} <= set(named(ended, "step-started"))

@@ -28,8 +28,10 @@ from cloche.sandbox.plan import NetworkPlan, SandboxPlan
 
 
 def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
-    for name in ("base", "tx/up", "tx/work"):
+    for name in ("base", "tx/up"):
         (stage / name).mkdir(parents=True, exist_ok=True)
+    # A stage may be used again, a work directory of a volatile overlay may not.
+    work = Path(tempfile.mkdtemp(prefix="work-", dir=stage / "tx"))
     for name, content in request.get("files", {}).items():
         (stage / "base" / name).write_text(content)
     canary = stage / "canary"
@@ -39,7 +41,7 @@ def plan(stage: Path, request: dict[str, Any]) -> SandboxPlan:
     overlay = Overlay(
         lowers=(str(stage / "base"),),
         upper=str(stage / "tx/up"),
-        work=str(stage / "tx/work"),
+        work=str(work),
         target="/project",
     )
     system = system_mounts(read_host_system(), memory_bytes=limits.memory_bytes, trust_roots=False)
@@ -132,8 +134,10 @@ def main(request: dict[str, Any]) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="cloche-contain-", ignore_cleanup_errors=True) as root:
         print(json.dumps(asyncio.run(run(request, Path(root)))))
-        # overlayfs leaves a directory of mode 0, which its owner could not list and so not remove.
-        (Path(root) / "tx/work/work").chmod(0o700)
+        # overlayfs leaves directories of mode 0, which their owner could not list and so not remove.
+        for work in Path(root).glob("tx/work-*"):
+            for left in ("work", "work/incompat", "work/incompat/volatile"):
+                (work / left).chmod(0o700)
 
 
 if __name__ == "__main__":

@@ -155,9 +155,11 @@ def _make_stage(home: Path) -> Path:
 
 
 def _remove_stage(stage: Path) -> None:
-    # overlayfs leaves a directory of mode 0 in its work directory, which its owner cannot list.
-    with contextlib.suppress(OSError):
-        (stage / "work/work").chmod(0o700)
+    # overlayfs leaves directories of mode 0 in its work directory, which their owner cannot list;
+    # those below the first of a volatile mount.
+    for left in ("work/work", "work/work/incompat", "work/work/incompat/volatile"):
+        with contextlib.suppress(OSError):
+            (stage / left).chmod(0o700)
     shutil.rmtree(stage, ignore_errors=True)
 
 
