@@ -18,12 +18,7 @@ MANY = "mkdir made; cd made; i=0; while [ $i -lt 600 ]; do echo > $i; i=$((i+1))
 def _dead(home: Path) -> list[str]:
     # Not looked for below: what is there goes while we look.
     states = [*home.glob("projects/*"), *home.glob(".local/state/cloche/projects/*")]
-    return [
-        name
-        for state in states
-        for name in os.listdir(state)
-        if name.startswith("dead-")
-    ]
+    return [name for state in states for name in os.listdir(state) if name.startswith("dead-")]
 
 
 def _wait_until_gone(home: Path) -> None:
