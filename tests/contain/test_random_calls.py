@@ -34,7 +34,7 @@ REMOVED = {
     "5-ipc-namespace": ("cloche_launch/zygote.py", "    | abi.CLONE_NEWIPC\n", ""),
     "25-transaction-overlay": (
         "cloche_launch/mounts.py",
-        'calls.mount("overlay", place, "overlay", abi.MS_NOSUID | abi.MS_NODEV, data)',
+        'calls.mount("overlay", place, "overlay", flags, f"{data},volatile")',
         'calls.mount(lowers.split(":")[-1], place, None, abi.MS_BIND)',
     ),
     "2-devices": (
