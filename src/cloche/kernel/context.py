@@ -62,6 +62,9 @@ class RunOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
             raise InvalidValue("port", self.port, "0 to 65535")
+        if not isinstance(self.conflicts, Conflicts):
+            # The text of a choice would meet none of the cases, and an edit be overruled unseen.
+            raise InvalidValue("conflicts", self.conflicts, "one of Conflicts")
         if self.wait_seconds is not None and not self.wait_seconds >= 0:
             raise InvalidValue("wait_seconds", self.wait_seconds, "0 or more")
         if self.hold and self.discard:

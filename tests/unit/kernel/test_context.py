@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloche.errors import InvalidValue
 from cloche.kernel.context import ExecutionContext, RunOptions
 from cloche.model.event import Event, Note, Output
 from cloche.model.limits import LIMIT_CLASSES
@@ -41,3 +44,9 @@ def test_each_callback_gets_its_own_kind() -> None:
     context.observe(Output(step="s", stream="stdout", data=b"x"))
     assert progress == [note]
     assert logged == [("stdout", b"x")]
+
+
+def test_a_choice_of_conflicts_is_no_text() -> None:
+    text: Any = "abort"
+    with pytest.raises(InvalidValue):
+        RunOptions(conflicts=text)
