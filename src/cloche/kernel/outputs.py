@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from cloche.kernel.errors import OutputRefused
 from cloche.kernel.places import Places
@@ -18,7 +19,7 @@ _LARGEST = 1 << 30
 
 def take_outputs(step: Step, places: Places, session: Session) -> None:
     """Take every output of `step`. Raises OutputRefused, LintRefused, CacheUnusable."""
-    for output in step.outputs:
+    for number, output in enumerate(step.outputs):
         if output.promote:
             cache = session.machine.caches[output.promote]
             cache.promote(
@@ -26,14 +27,14 @@ def take_outputs(step: Step, places: Places, session: Session) -> None:
                 lambda path, name=output.promote: session.provider.cached(name, path),  # type: ignore[misc]
             )
         if output.commit_to:
-            _take(step, output, places, session)
+            _take(step, output, places, session, copy=f"taken-{session.steps_run}-{number}")
     if step.skip_key:
         for output in step.outputs:
             if output.promote:
                 session.machine.caches[output.promote].record(step.skip_key)
 
 
-def _take(step: Step, output: Output, places: Places, session: Session) -> None:
+def _take(step: Step, output: Output, places: Places, session: Session, *, copy: str) -> None:
     source = _on_host(step, output, places)
     status = _status(source)
     if status is None:
@@ -54,10 +55,10 @@ def _take(step: Step, output: Output, places: Places, session: Session) -> None:
         session.transaction.put(destination, content)
         return
     # A copy, since a build keeps its own; of a program that may be as large as any file may be.
-    session.steps_run += 1
-    copy = session.transaction.scratch(f"taken-{session.steps_run}") / "file"
-    _copy(source, copy)
-    session.transaction.take(copy, destination, executable=output.executable)
+    taken = session.transaction.scratch(copy) / "file"
+    with _opened(source) as file, taken.open("xb") as out:
+        shutil.copyfileobj(file, out)
+    session.transaction.take(taken, destination, executable=output.executable)
 
 
 def _on_host(step: Step, output: Output, places: Places) -> Path:
@@ -74,13 +75,11 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _copy(source: Path, target: Path) -> None:
+def _opened(path: Path) -> BinaryIO:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(source, flags), "rb") as file, target.open("xb") as out:
-        shutil.copyfileobj(file, out)
+    return os.fdopen(os.open(path, flags), "rb")
 
 
 def _read(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with _opened(path) as file:
         return file.read(_LARGEST_LINTED + 1)

@@ -112,14 +112,9 @@ def _writable(upper: int, path: str, effects: Effects) -> Iterator[int]:
     0444 or 0000 is opened for that long. Directories have been opened by the walk.
     """
     with _opened_entry(upper, path) as descriptor:
-        found = os.fstat(descriptor)
-        mode = stat.S_IMODE(found.st_mode)
-        is_shut = os.geteuid() != 0 and stat.S_ISREG(found.st_mode) and not mode & 0o200
-        if is_shut:
-            effects.chmod(descriptor, mode | 0o200)
-        yield descriptor
-        if is_shut:
-            effects.chmod(descriptor, mode)
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        with effects.granted(descriptor, stat.S_IWUSR if is_file else 0):
+            yield descriptor
 
 
 def _mark_of(upper: int, path: str, name: str) -> Mark:

@@ -5,7 +5,6 @@ for the disk. So they are good for the boot in which they were made, and no long
 """
 
 import contextlib
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from cloche.workspace.discard import discard, opened_own
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import JournalDamaged, TreeTooLarge
 from cloche.workspace.jail import names_in, status
-from cloche.workspace.journal import read_sealed, seal
+from cloche.workspace.journal import read_sealed, write_sealed
 from cloche.workspace.stack import Stack
 
 _MOST_LAYERS = 16  # a file that is in none is looked for in all of them
@@ -142,11 +141,8 @@ class Checkpoints:
 
 def write_checkpoints(at: int, points: tuple[Checkpoint, ...], effects: Effects) -> None:
     """Make `points` those of the transaction that is open here, all or not at all."""
-    fresh = f"{layout.CHECKPOINTS}.new"
-    with contextlib.suppress(FileNotFoundError):
-        effects.unlink(at, fresh)
-    os.close(effects.create(at, fresh, seal(_Record(boot=_boot(), points=points))))
-    effects.rename(at, fresh, at, layout.CHECKPOINTS)
+    record = _Record(boot=_boot(), points=points)
+    write_sealed(effects, at, layout.CHECKPOINTS, record, durable=False)
 
 
 def read_checkpoints(at: int) -> tuple[Checkpoint, ...]:

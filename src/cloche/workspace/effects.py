@@ -5,10 +5,11 @@ a commit in front of its k-th change, and how they inject errors. Nothing else
 in the package changes a file.
 """
 
+import contextlib
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from cloche.workspace import syscalls
@@ -107,6 +108,22 @@ class Effects:
         """Set the mode of what is open, O_PATH or not."""
         self._tell("chmod", str(descriptor))
         os.chmod(by_descriptor(descriptor), mode)
+
+    @contextlib.contextmanager
+    def granted(self, descriptor: int, bits: int) -> Iterator[None]:
+        """Add `bits` to the mode of what is open here for the length of a block; root needs none.
+
+        Its owner needs them to mark it (xattr(7)), or to move a directory, whose ".." changes.
+        """
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        if os.geteuid() == 0 or mode & bits == bits:
+            yield
+            return
+        self.chmod(descriptor, mode | bits)
+        try:
+            yield
+        finally:
+            self.chmod(descriptor, mode)
 
     def chown(self, descriptor: int, uid: int, gid: int) -> None:
         """Set the owner of what is open, O_PATH or not."""

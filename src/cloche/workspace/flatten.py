@@ -68,7 +68,7 @@ class _Merger:
     def _merge_directory(self, pair: _Pair) -> list[_Pair]:
         """Merge the entries of a directory; give the directories below that merge."""
         with opened(self._upper, pair.path) as above, opened(self._lower, pair.path) as below:
-            self._carryattributes_of(above, below)
+            self._carry_attributes(above, below)
             names = self._names(above, pair.path)
             merged = [self._merge_entry(pair, name, above, below) for name in names]
         return [further for further in merged if further is not None]
@@ -155,18 +155,12 @@ class _Merger:
             return
         descriptor = open_beneath(above, name, os.O_PATH)
         try:
-            # Without root a mark goes only where its owner may write. xattr(7)
-            mode = stat.S_IMODE(new.st_mode)
-            is_shut = os.geteuid() != 0 and not mode & stat.S_IWUSR
-            if is_shut:
-                self._effects.chmod(descriptor, mode | stat.S_IWUSR)
-            self._effects.unmark(descriptor, ORIGIN)
-            if is_shut:
-                self._effects.chmod(descriptor, mode)
+            with self._effects.granted(descriptor, stat.S_IWUSR):
+                self._effects.unmark(descriptor, ORIGIN)
         finally:
             os.close(descriptor)
 
-    def _carryattributes_of(self, above: int, below: int) -> None:
+    def _carry_attributes(self, above: int, below: int) -> None:
         """Give the lower directory the upper's attributes, overlayfs's own marks aside."""
         new, old = attributes_of(above), attributes_of(below)
         for name in sorted(old.keys() - new.keys()):

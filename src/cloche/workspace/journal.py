@@ -180,18 +180,22 @@ def write_mark(effects: Effects, state: int, journal: Journal) -> None:
     effects.fsync(state)
 
 
-def write_sealed(effects: Effects, at: int, name: str, value: object) -> None:
-    """Make a sealed file durable, whole or not at all, in place of one that is there."""
+def write_sealed(
+    effects: Effects, at: int, name: str, value: object, *, durable: bool = True
+) -> None:
+    """Make a sealed file, whole or not at all, in place of one that is there; `durable` waits for the disk."""
     fresh = f"{name}.new"
     if _exists(at, fresh):
         effects.unlink(at, fresh)
     descriptor = effects.create(at, fresh, seal(value))
     try:
-        effects.fsync(descriptor)
+        if durable:
+            effects.fsync(descriptor)
     finally:
         os.close(descriptor)
     effects.rename(at, fresh, at, name)
-    effects.fsync(at)
+    if durable:
+        effects.fsync(at)
 
 
 def is_marked(state: int) -> bool:

@@ -110,16 +110,11 @@ def _move(source: int, name: str, shelf: int, slot: str, effects: Effects) -> No
     try:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             return  # the link, exchanged by an earlier pass
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        is_shut = os.geteuid() != 0 and mode & _OWNER_ALL != _OWNER_ALL
-        if is_shut:  # its ".." changes, which takes the right to write to it
-            effects.chmod(descriptor, mode | _OWNER_ALL)
-        try:
-            effects.exchange(source, name, shelf, slot)
-        except FileNotFoundError:  # the user removed the link
-            effects.place(source, name, shelf, slot)
-        if is_shut:
-            effects.chmod(descriptor, mode)
+        with effects.granted(descriptor, _OWNER_ALL):
+            try:
+                effects.exchange(source, name, shelf, slot)
+            except FileNotFoundError:  # the user removed the link
+                effects.place(source, name, shelf, slot)
     finally:
         os.close(descriptor)
 

@@ -158,15 +158,8 @@ class Stack:
     def _part_directory(self, path: str) -> None:
         descriptor = open_beneath(self.upper, path, os.O_PATH)
         try:
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-            is_shut = os.geteuid() != 0 and mode & _OWNER_ALL != _OWNER_ALL
-            if is_shut:  # an attribute needs the right to write, xattr(7)
-                self._effects.chmod(descriptor, mode | _OWNER_ALL)
-            try:
+            with self._effects.granted(descriptor, _OWNER_ALL):
                 self._effects.mark(descriptor, OPAQUE, b"y")
-            finally:
-                if is_shut:
-                    self._effects.chmod(descriptor, mode)
         finally:
             os.close(descriptor)
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from cloche.workspace.effects import Effects
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.transaction import Transaction
 from cloche.workspace.workspace import Workspace
@@ -44,6 +45,23 @@ _apart: list[int] = []
 Deed = tuple[Any, ...]
 Seen = dict[str, tuple[Any, ...]]
 _Result = TypeVar("_Result")
+
+
+class Stopped(Exception):
+    """The machine, or a process, went away here."""
+
+
+def stop_at(limit: int) -> Effects:
+    """Give effects that stop before the change after the first `limit`."""
+    count = 0
+
+    def before(_call: str, _detail: str) -> None:
+        nonlocal count
+        count += 1
+        if count > limit:
+            raise Stopped
+
+    return Effects(before)
 
 
 class ChildFailed(AssertionError):

@@ -9,7 +9,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.unit.workspace.building import RULES, build, commit, in_child, seen, without_times
+from tests.unit.workspace.building import (
+    RULES,
+    Stopped,
+    build,
+    commit,
+    in_child,
+    seen,
+    stop_at,
+    without_times,
+)
 
 from cloche.model.paths import JailPath
 from cloche.workspace import layout
@@ -25,10 +34,6 @@ SECOND = (
     ("write", "old/c", b"2"),
     ("write", "kept.txt", b"2"),
 )
-
-
-class Stopped(Exception):
-    """The process went away here."""
 
 
 @pytest.fixture
@@ -279,16 +284,8 @@ def test_stopped_before_any_change_the_project_is_whole_and_a_run_begins(tmp_pat
 
 def _fail_and_continue(project: Path, limit: int) -> bool:
     """Do it with no more than `limit` changes; the process is gone after that."""
-    count = 0
-
-    def stop(_call: str, _detail: str) -> None:
-        nonlocal count
-        count += 1
-        if count > limit:
-            raise Stopped
-
     try:
-        workspace = Workspace.open(project, project.parent / "state", Effects(stop))
+        workspace = Workspace.open(project, project.parent / "state", stop_at(limit))
         transaction = workspace.begin()
         build(transaction, *FIRST)
         transaction.checkpoints.seal(("one",), "")

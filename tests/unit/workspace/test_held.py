@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.unit.workspace.building import Stopped, stop_at
 
 from cloche.model.conflicts import Conflicts
 from cloche.model.paths import JailPath
@@ -34,22 +35,6 @@ RULES = ScreenRules(
     may_delete=allow_all,
 )
 Tree = dict[str, tuple[int, bytes]]
-
-
-class Stopped(Exception):
-    """The machine went away here."""
-
-
-def stop_at(limit: int) -> Effects:
-    count = 0
-
-    def before(_call: str, _detail: str) -> None:
-        nonlocal count
-        count += 1
-        if count > limit:
-            raise Stopped
-
-    return Effects(before)
 
 
 @pytest.fixture

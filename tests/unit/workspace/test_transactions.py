@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.workspace.building import Stopped, stop_at
 
 from cloche.model.paths import JailPath
-from cloche.workspace.effects import Effects
 from cloche.workspace.errors import ChangesRefused, EditedMeanwhile, UndoRefused, WorkspaceBusy
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.transaction import Transaction
@@ -21,22 +21,6 @@ RULES = ScreenRules(
     may_write=allow_all,
     may_delete=allow_all,
 )
-
-
-class Stopped(Exception):
-    """The machine went away here."""
-
-
-def _stop_at(limit: int) -> Effects:
-    count = 0
-
-    def before(_call: str, _detail: str) -> None:
-        nonlocal count
-        count += 1
-        if count > limit:
-            raise Stopped
-
-    return Effects(before)
 
 
 def _project(tmp_path: Path) -> Path:
@@ -163,10 +147,10 @@ def test_stopped_before_every_change_the_project_is_whole(tmp_path: Path, *, und
                 transaction.commit(RULES)
                 before = _snapshot(project)
                 workspace._lock.release()  # type: ignore[union-attr]
-                workspace = Workspace.open(project, state, _stop_at(limit))
+                workspace = Workspace.open(project, state, stop_at(limit))
                 workspace.undo()
             else:
-                transaction._effects = _stop_at(limit)
+                transaction._effects = stop_at(limit)
                 transaction.commit(RULES)
             finished = True
         except Stopped:
