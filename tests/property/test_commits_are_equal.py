@@ -16,6 +16,7 @@ from tests.unit.workspace.building import (
     RULES,
     Deed,
     as_nobody,
+    assert_committed_and_taken_back,
     build,
     build_natively,
     seen,
@@ -66,15 +67,9 @@ def test_a_commit_is_what_was_shown_and_what_a_plain_directory_has(
             native = build_natively(plain, *deeds)
             assert without_times(shown) == without_times(native)
         transaction.commit(RULES)
-        found = build_natively(project)
-        assert without_times(found) == without_times(native)
-        if workspace.history():
-            assert found == shown
-            assert without_times(seen(project, hidden=True)) == without_times(
-                seen(plain, hidden=True)
-            )
-            workspace.undo()
-        assert seen(project, hidden=True) == before
+        assert_committed_and_taken_back(
+            workspace, project, plain, shown=shown, native=native, before=before
+        )
         workspace.close()
 
 

@@ -14,6 +14,7 @@ from tests.unit.workspace.building import (
     RULES,
     Deed,
     as_nobody,
+    assert_committed_and_taken_back,
     build_natively,
     seen,
     stage_home,
@@ -80,15 +81,9 @@ def test_its_commit_is_what_a_plain_directory_has(
             stack.add()
         stack.flatten()
         transaction.commit(RULES)
-        found = build_natively(project)
-        assert without_times(found) == without_times(native)
-        if workspace.history():
-            assert found == shown
-            assert without_times(seen(project, hidden=True)) == without_times(
-                seen(plain, hidden=True)
-            )
-            workspace.undo()
-        assert seen(project, hidden=True) == before
+        assert_committed_and_taken_back(
+            workspace, project, plain, shown=shown, native=native, before=before
+        )
         workspace.close()
 
 

@@ -293,6 +293,19 @@ def seen(root: Path, *, times: bool = True, hidden: bool = False) -> Seen:
     return dict(sorted(found.items()))
 
 
+def assert_committed_and_taken_back(
+    workspace: Workspace, project: Path, plain: Path, *, shown: Seen, native: Seen, before: Seen
+) -> None:
+    """See that a commit is what was `shown` and what the `plain` directory has, and that undo gives `before`."""
+    found = build_natively(project)
+    assert without_times(found) == without_times(native)
+    if workspace.history():
+        assert found == shown
+        assert without_times(seen(project, hidden=True)) == without_times(seen(plain, hidden=True))
+        workspace.undo()
+    assert seen(project, hidden=True) == before
+
+
 def without_times(found: Seen) -> Seen:
     """Give what `seen` gave, mtimes aside."""
     return {path: (*entry[:4], 0) for path, entry in found.items()}

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,19 @@ from cloche.workspace.effects import Effects
 from cloche.workspace.flatten import flatten
 from cloche.workspace.merged import MergedTree
 from cloche_launch import calls
+
+Whoever = Callable[[Callable[[Path], None]], None]
+"""The fixture that has a test done as root, and as an ordinary user."""
+Steps = tuple[tuple[Deed, ...], ...]
+
+START: tuple[Deed, ...] = (
+    ("mkdir", "d"),
+    ("write", "d/old", b"old"),
+    ("mkdir", "d/inner"),
+    ("write", "d/inner/old", b"old"),
+    ("write", "file", b"file"),
+    ("symlink", "link", "file"),
+)
 
 
 class Stack:
@@ -116,6 +129,27 @@ class Stack:
                 if is_shut:
                     path.chmod(mode)
             yield tuple(opened[:-1]), opened[-1]
+
+
+def flattened(project: Path, *steps: tuple[Deed, ...]) -> Path:
+    """Flatten steps over a project, and see that they show the same."""
+    build_natively(project, *START)
+    before = seen(project)
+    stack = Stack(project, project.parent)
+    for deeds in steps:
+        stack.add()
+        stack.do(*deeds)
+    shown, merged = stack.shown(), stack.merged()
+    upper = stack.flatten()
+    assert stack.shown() == shown
+    assert stack.merged() == merged
+    assert seen(project) == before
+    return upper
+
+
+def names_of(upper: Path) -> set[str]:
+    """Give the paths of all that is in an upper."""
+    return set(seen(upper)) - {""}
 
 
 def marks_of(path: Path) -> set[str]:

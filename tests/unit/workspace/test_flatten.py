@@ -1,54 +1,14 @@
 """Each rule by which an upper is merged down, for root and for an ordinary user."""
 
-import errno
 import os
 import stat
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.crash.proof.medium import Lacking, mounted
-from tests.unit.workspace.building import RULES, Deed, build_natively, seen, without_times
-from tests.unit.workspace.stacking import Stack, marks_of
+from tests.unit.workspace.building import Deed, build_natively
+from tests.unit.workspace.stacking import START, Stack, Whoever, flattened, marks_of, names_of
 
-from cloche.workspace.diff import LONGEST, ORIGIN
-from cloche.workspace.discard import remove_tree
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import EditedMeanwhile, TreeTooLarge
-from cloche.workspace.workspace import Workspace
-
-Whoever = Callable[[Callable[[Path], None]], None]
-Steps = tuple[tuple[Deed, ...], ...]
-
-START: tuple[Deed, ...] = (
-    ("mkdir", "d"),
-    ("write", "d/old", b"old"),
-    ("mkdir", "d/inner"),
-    ("write", "d/inner/old", b"old"),
-    ("write", "file", b"file"),
-    ("symlink", "link", "file"),
-)
-
-
-def _flattened(project: Path, *steps: tuple[Deed, ...]) -> Path:
-    """Flatten steps over a project, and see that they show the same."""
-    build_natively(project, *START)
-    before = seen(project)
-    stack = Stack(project, project.parent)
-    for deeds in steps:
-        stack.add()
-        stack.do(*deeds)
-    shown, merged = stack.shown(), stack.merged()
-    upper = stack.flatten()
-    assert stack.shown() == shown
-    assert stack.merged() == merged
-    assert seen(project) == before
-    return upper
-
-
-def _names(upper: Path) -> set[str]:
-    return set(seen(upper)) - {""}
 
 
 def _is_whiteout(place: Path) -> bool:
@@ -60,8 +20,8 @@ def test_a_deletion_of_what_the_project_has_stays_one(whoever: Whoever) -> None:
     @whoever
     def _(project: Path) -> None:
         deeds = (("append", "file", b"2"), ("append", "d/inner/old", b"2"))
-        upper = _flattened(project, deeds, (("remove", "file"), ("remove", "d")))
-        assert _names(upper) == {"file", "d"}
+        upper = flattened(project, deeds, (("remove", "file"), ("remove", "d")))
+        assert names_of(upper) == {"file", "d"}
         assert _is_whiteout(upper / "file")
         assert _is_whiteout(upper / "d")
 
@@ -70,8 +30,8 @@ def test_a_deletion_of_what_only_an_earlier_step_had_leaves_nothing(whoever: Who
     @whoever
     def _(project: Path) -> None:
         made = (("write", "new", b"1"), ("mkdir", "n"), ("write", "n/new", b"1"))
-        upper = _flattened(project, made, (("remove", "new"), ("remove", "n")))
-        assert _names(upper) == set()
+        upper = flattened(project, made, (("remove", "new"), ("remove", "n")))
+        assert names_of(upper) == set()
 
 
 def test_a_deletion_below_an_opaque_directory_leaves_nothing(whoever: Whoever) -> None:
@@ -81,10 +41,10 @@ def test_a_deletion_below_an_opaque_directory_leaves_nothing(whoever: Whoever) -
     def _(project: Path) -> None:
         again = (("remove", "d"), ("mkdir", "d"), ("write", "d/old", b"1"), ("mkdir", "d/inner"))
         more = (("write", "d/inner/old", b"1"),)
-        upper = _flattened(
+        upper = flattened(
             project, (*again, *more), (("remove", "d/old"), ("remove", "d/inner/old"))
         )
-        assert _names(upper) == {"d", "d/inner"}
+        assert names_of(upper) == {"d", "d/inner"}
         assert marks_of(upper / "d") >= {"opaque"}
 
 
@@ -117,7 +77,7 @@ def test_a_deletion_below_a_link_of_the_project_leaves_nothing(whoever: Whoever)
         (first / "n/old").write_text("1")
         os.mknod(second / "n/old", stat.S_IFCHR)
         (project / "n").symlink_to("d")
-        assert _names(stack.flatten()) == {"n"}
+        assert names_of(stack.flatten()) == {"n"}
 
 
 def test_a_deletion_where_the_project_has_what_an_overlay_takes_for_one_leaves_nothing(
@@ -128,8 +88,8 @@ def test_a_deletion_where_the_project_has_what_an_overlay_takes_for_one_leaves_n
     @whoever
     def _(project: Path) -> None:
         os.mknod(project / "new", stat.S_IFCHR)
-        upper = _flattened(project, (("write", "new", b"1"),), (("remove", "new"),))
-        assert _names(upper) == set()
+        upper = flattened(project, (("write", "new", b"1"),), (("remove", "new"),))
+        assert names_of(upper) == set()
 
 
 def test_a_deletion_of_what_was_deleted_and_made_again_stays_one(whoever: Whoever) -> None:
@@ -137,8 +97,8 @@ def test_a_deletion_of_what_was_deleted_and_made_again_stays_one(whoever: Whoeve
     def _(project: Path) -> None:
         again = (("write", "file", b"new"), ("mkdir", "d"), ("write", "d/new", b"1"))
         gone = (("remove", "file"), ("remove", "d"))
-        upper = _flattened(project, gone, again, gone)
-        assert _names(upper) == {"file", "d"}
+        upper = flattened(project, gone, again, gone)
+        assert names_of(upper) == {"file", "d"}
         assert _is_whiteout(upper / "d")
 
 
@@ -158,10 +118,10 @@ def test_a_file_takes_the_place_of_whatever_was_there(whoever: Whoever) -> None:
             ("write", "d", b"a file"),
             ("symlink", "link", "elsewhere"),
         )
-        upper = _flattened(project, first, second)
+        upper = flattened(project, first, second)
         assert (upper / "file").read_bytes() == b"file23"
         assert (upper / "d").read_bytes() == b"a file"
-        assert _names(upper) == {"file", "d", "new", "link"}
+        assert names_of(upper) == {"file", "d", "new", "link"}
 
 
 def test_a_new_tree_is_moved_by_one_rename(whoever: Whoever) -> None:
@@ -183,18 +143,18 @@ def test_an_opaque_directory_takes_all_of_the_place_and_stays_opaque(whoever: Wh
     @whoever
     def _(project: Path) -> None:
         first = (("write", "d/new", b"1"), ("append", "d/inner/old", b"2"))
-        upper = _flattened(
+        upper = flattened(
             project, first, (("remove", "d"), ("mkdir", "d"), ("write", "d/other", b"1"))
         )
-        assert _names(upper) == {"d", "d/other"}
+        assert names_of(upper) == {"d", "d/other"}
         assert "opaque" in marks_of(upper / "d")
 
 
 def test_a_directory_that_only_one_step_changed_goes_on_merging(whoever: Whoever) -> None:
     @whoever
     def _(project: Path) -> None:
-        upper = _flattened(project, (("append", "file", b"2"),), (("remove", "d/inner/old"),))
-        assert _names(upper) == {"file", "d", "d/inner", "d/inner/old"}
+        upper = flattened(project, (("append", "file", b"2"),), (("remove", "d/inner/old"),))
+        assert names_of(upper) == {"file", "d", "d/inner", "d/inner/old"}
         assert _is_whiteout(upper / "d/inner/old")
         assert "opaque" not in marks_of(upper / "d") | marks_of(upper / "d/inner")
 
@@ -214,8 +174,8 @@ def test_a_directory_in_place_of_what_ended_the_layers_becomes_opaque(
         }
         first = (("remove", "d"), *made[between])
         second = (*((("remove", "d"),) if made[between] else ()), ("mkdir", "d"))
-        upper = _flattened(project, first, (*second, ("write", "d/new", b"2")))
-        assert _names(upper) == {"d", "d/new"}
+        upper = flattened(project, first, (*second, ("write", "d/new", b"2")))
+        assert names_of(upper) == {"d", "d/new"}
         assert "opaque" in marks_of(upper / "d")
 
 
@@ -311,167 +271,3 @@ def test_modes_that_shut_the_owner_out_are_opened_and_given_back(
         stack.flatten()
         assert stack.shown() == shown
         assert {shown[name][1] for name in ("", "d", "d/inner", "swap", "moved/inner")} == {mode}
-
-
-def test_names_of_one_file_stay_that(whoever: Whoever) -> None:
-    @whoever
-    def _(project: Path) -> None:
-        made = (("append", "file", b"2"), ("link", "file", "d/other"), ("link", "file", "third"))
-        upper = _flattened(project, (("append", "d/old", b"2"),), made)
-        assert (upper / "file").stat().st_ino == (upper / "d/other").stat().st_ino
-        assert (upper / "file").stat().st_nlink == 3
-
-
-def test_a_change_of_a_new_file_is_no_copy_of_one_the_user_deleted(whoever: Whoever) -> None:
-    """Copied up from the layer below it has the mark of what the project had; it had nothing."""
-
-    def commit(project: Path, first: Deed, second: Deed, beside: Callable[[], object]) -> None:
-        with closing(Workspace.open(project, project.parent / "state")) as workspace:
-            transaction = workspace.begin()
-            stack = Stack(project, transaction.upper.parent, lowest=transaction.upper)
-            stack.do(first)
-            stack.add()
-            stack.do(("chmod", "d/new", 0o444), second) if first[0] == "write" else stack.do(second)
-            stack.flatten()
-            beside()
-            transaction.commit(RULES)
-
-    @whoever
-    def _(project: Path) -> None:
-        build_natively(project, *START)
-        commit(
-            project,
-            ("write", "d/new", b"1"),
-            ("touch", "d/new", 10**18),
-            lambda: (project / "d/by-hand").write_text("beside"),
-        )
-        assert (project / "d/new").stat().st_mode & 0o7777 == 0o444
-        assert (project / "d/new").stat().st_mtime_ns == 10**18
-        with pytest.raises(EditedMeanwhile):
-            commit(
-                project,
-                ("append", "d/old", b"1"),
-                ("append", "d/old", b"2"),
-                (project / "d/old").unlink,
-            )
-
-
-def test_a_file_with_another_name_keeps_the_mark_that_may_be_that_ones(whoever: Whoever) -> None:
-    @whoever
-    def _(project: Path) -> None:
-        made = (("append", "file", b"2"), ("remove", "new"), ("link", "file", "new"))
-        upper = _flattened(project, (("write", "new", b"1"),), made)
-        assert ORIGIN in os.listxattr(upper / "file")
-
-
-def test_three_steps_are_merged_in_their_order(whoever: Whoever) -> None:
-    @whoever
-    def _(project: Path) -> None:
-        steps: Steps = (
-            (("remove", "d"), ("write", "file", b"1")),
-            (("mkdir", "d"), ("write", "d/two", b"2"), ("remove", "file")),
-            (("write", "file", b"3"), ("write", "d/three", b"3"), ("remove", "d/two")),
-        )
-        upper = _flattened(project, *steps)
-        assert _names(upper) == {"d", "d/three", "file"}
-
-
-def test_names_are_bytes(whoever: Whoever) -> None:
-    @whoever
-    def _(project: Path) -> None:
-        name = os.fsdecode(b"\xff\xfe \n,:\\")
-        first = (("mkdir", name), ("write", f"{name}/{name}", b"1"))
-        upper = _flattened(
-            project, first, (("append", f"{name}/{name}", b"2"), ("write", f"{name}/b", b"3"))
-        )
-        assert (upper / name / name).read_bytes() == b"12"
-
-
-def test_a_deep_new_tree_is_moved_unseen_and_where_deep_ones_merge_they_are_refused(
-    whoever: Whoever,
-) -> None:
-    def dig(root: Path, depth: int) -> None:
-        at = os.open(root, os.O_RDONLY)
-        for _ in range(depth):
-            os.mkdir("n" * 250, dir_fd=at)
-            below = os.open("n" * 250, os.O_RDONLY, dir_fd=at)
-            os.close(at)
-            at = below
-        os.close(at)
-
-    @whoever
-    def _(project: Path) -> None:
-        stack = Stack(project, project.parent)
-        first, second, third = stack.add(), stack.add(), stack.add()
-        dig(second, 2000)
-        dig(third, LONGEST // 250)
-        try:
-            with pytest.raises(TreeTooLarge):
-                stack.flatten()
-            assert os.listdir(first) == ["n" * 250]
-            assert os.listdir(second) == []
-        finally:
-            stage = os.open(project.parent, os.O_RDONLY)
-            for upper in (first, third):
-                remove_tree(stage, upper.name, Effects())
-            os.close(stage)
-
-
-def test_an_error_of_the_disk_leaves_the_project_as_it_was(whoever: Whoever) -> None:
-    """At any call: the uppers mean nothing then, and are thrown away."""
-
-    def fails(project: Path, number: int) -> bool:
-        left = [number]
-
-        def before(_call: str, _detail: str) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        home = project.parent / str(number)
-        home.mkdir()
-        stack = Stack(project, home)
-        stack.add()
-        stack.do(("append", "d/old", b"2"), ("write", "new", b"1"), ("remove", "d/inner"))
-        stack.add()
-        stack.do(("append", "new", b"2"), ("remove", "d/old"), ("mkdir", "d/inner"))
-        try:
-            stack.flatten(Effects(before))
-        except OSError:
-            return True
-        return False
-
-    @whoever
-    def _(project: Path) -> None:
-        build_natively(project, *START)
-        before, number = seen(project), 1
-        while fails(project, number):
-            assert seen(project) == before
-            number += 1
-        assert number > 5
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mount: only root can make an xfs to look at")
-def test_on_xfs_a_directory_that_moves_keeps_its_time() -> None:
-    """There its own mtime changes as well when it gets another parent."""
-    try:
-        with mounted("xfs") as medium:
-            project = medium.root / "project"
-            project.mkdir()
-            first = (("mkdir", "old"), ("write", "file", b"1"), ("append", "d/old", b"2"))
-            second = (
-                ("mkdir", "new"),
-                ("write", "new/file", b"2"),
-                ("remove", "old"),
-                ("mkdir", "old"),
-                ("write", "d/inner/new", b"1"),
-                ("touch", "new", 10**18),
-                ("touch", "old", 10**18),
-                ("touch", "d", 10**18),
-            )
-            upper = _flattened(project, first, second)
-            assert without_times(seen(upper)).keys() >= {"new/file", "old", "d/inner/new"}
-            for name in ("new", "old", "d"):
-                assert (upper / name).stat().st_mtime_ns == 10**18
-    except Lacking as lacking:
-        pytest.skip(f"xfs: {lacking}")
