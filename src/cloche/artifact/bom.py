@@ -19,7 +19,7 @@ _NAMESPACE = uuid.UUID("9a9c3a8e-6c1b-5b6e-8f5e-2b7b0c9d1e10")
 
 def bill_of_materials(spec: ArtifactSpec, epoch: int) -> bytes:
     """Give the document for `spec`; its serial number is a digest of what it lists."""
-    listed = json.dumps([[c.purl, c.sha512] for c in spec.components])
+    listed = json.dumps([[c.purl, c.sha512 or c.sha256] for c in spec.components])
     bom = Bom(
         serial_number=uuid.uuid5(_NAMESPACE, f"{spec.name}\0{spec.version}\0{listed}"),
         version=1,
@@ -37,9 +37,11 @@ def bill_of_materials(spec: ArtifactSpec, epoch: int) -> bytes:
 
 
 def _component(component: Component) -> BomComponent:
-    hashes = (
-        [HashType(alg=HashAlgorithm.SHA_512, content=component.sha512)] if component.sha512 else []
+    stated = (
+        (HashAlgorithm.SHA_256, component.sha256),
+        (HashAlgorithm.SHA_512, component.sha512),
     )
+    hashes = [HashType(alg=kind, content=digest) for kind, digest in stated if digest]
     licences = [DisjunctiveLicense(name=component.licence)] if component.licence else []
     return BomComponent(
         name=component.name,

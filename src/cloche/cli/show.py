@@ -162,12 +162,15 @@ class PlainShower:
 
     def _print(self, event: Output) -> None:
         """Keep the last lines for a failure; show them all with --log, or the newest beside the bar."""
-        lines = [printable(line) for line in event.data.splitlines()]
+        drawn = event.data.splitlines(keepends=True)
+        lines = [printable(line) for line in drawn]
+        # What ends with a bare carriage return is drawn over by what follows: a bar.
+        lasting = [text for text, line in zip(lines, drawn, strict=True) if line[-1:] != b"\r"]
         tail = self._tails.setdefault(event.step, [])
-        tail += lines
+        tail += lasting
         del tail[:-_TAIL]
         if self._log:
-            for line in lines:
+            for line in lasting:
                 self._say(f"    | {shown(line)}")
         task = self._tasks.get(event.step)
         newest = next((line for line in reversed(lines) if line.strip()), "")

@@ -16,8 +16,9 @@ from cloche.runtimes.provider import Answer
 
 _LONGEST = 4 << 20
 _MOST_QUESTIONS = 6
-# "resolve NAME", "connect NAME:PORT": as egress says what was tried.
-_ASKED = re.compile(r"(?:resolve|connect|reach) (?P<host>[A-Za-z0-9.-]+?)(?::\d+)?(?: |\Z)")
+# "resolve NAME", "connect NAME:PORT": as egress says what was tried. Longer texts tell of more than
+# a name that no rule allows, such as of another name in the TLS handshake.
+_ASKED = re.compile(r"(?:resolve|connect) (?P<host>[A-Za-z0-9.-]+(?::\d{1,5})?)\Z")
 
 
 async def learn_registry(session: Session) -> Registry | None:
@@ -46,7 +47,7 @@ async def _ask(plan: Plan, session: Session) -> Answer:
     (step,) = plan.steps
     if step.trust is not Trust.TOOL:
         raise InvariantBroken(step.id, "I1", "only tool code is asked for registries")
-    printed = bytearray()
+    printed = {"stdout": bytearray(), "stderr": bytearray()}
     denied: list[Denied] = []
 
     def emit(event: Event) -> None:
@@ -61,8 +62,8 @@ async def _ask(plan: Plan, session: Session) -> Answer:
     try:
         async with start_step(step, plan, asking) as running:
             while (chunk := await running.process.read_output()) is not None:
-                if chunk[0] == "stdout" and len(printed) < _LONGEST:
-                    printed += chunk[1]
+                if len(printed[chunk[0]]) < _LONGEST:
+                    printed[chunk[0]] += chunk[1]
             ended = await running.process.wait_exited()
     except ClocheError:
         for event in denied:
@@ -75,7 +76,10 @@ async def _ask(plan: Plan, session: Session) -> Answer:
         raise StepFailed(step.id, step.title, ended.status)
     asked = [found["host"] for event in denied if (found := _ASKED.match(event.tried))]
     return Answer(
-        output=bytes(printed), exit_status=ended.status, asked=tuple(dict.fromkeys(asked))
+        output=bytes(printed["stdout"]),
+        errors=bytes(printed["stderr"]),
+        exit_status=ended.status,
+        asked=tuple(dict.fromkeys(asked)),
     )
 
 

@@ -8,8 +8,11 @@ from cloche.runtimes.provider import OutputParser, Reading
 
 _LONGEST = 8 * 1024
 _MOST_DIAGNOSTICS = 1000
+_MOST_UNITS = 1_000_000
 # CSI, OSC and other escape sequences, then every control byte but the tab.
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])")
+# A bar is drawn again and again on one line, with a carriage return between.
+_ENDS = re.compile(rb"\r?\n|\r(?=[^\n])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
@@ -29,7 +32,7 @@ class LineReader:
         """Take bytes as they came."""
         if self._parser is None:
             return
-        *lines, rest = (self._partial[stream] + data).split(b"\n")
+        *lines, rest = _ENDS.split(self._partial[stream] + data)
         # A line without end must not grow without end.
         if len(rest) > _LONGEST:
             lines, rest = [*lines, rest[:_LONGEST]], b""
@@ -52,8 +55,9 @@ class LineReader:
                 self._found += 1
                 self.codes.add(diagnostic.code)
                 self._emit(Found(step=self._step, diagnostic=diagnostic))
-        if reading.done:
+        if reading.done or reading.total:
             self._done += reading.done
+            self._expected = min(reading.total, _MOST_UNITS) or self._expected
             total = max(self._expected, self._done)
             self._emit(
                 Progress(step=self._step, done=self._done, total=total, label=reading.label[:200])

@@ -178,6 +178,8 @@ class Component:
     purl: str
     sha512: str = ""
     """Hexadecimal; empty when the lock gives none."""
+    sha256: str = ""
+    """As `sha512`: locks give the one or the other."""
     licence: str = ""
     development: bool = False
 

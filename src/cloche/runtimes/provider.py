@@ -70,10 +70,12 @@ class Answer:
 
     output: bytes
     """What it printed on standard output."""
+    errors: bytes = b""
+    """What it printed on standard error."""
     exit_status: int = 0
     """Not 0 only for an optional step."""
     asked: tuple[str, ...] = ()
-    """Names of hosts that it asked for and may not reach yet, in that order."""
+    """Hosts that it asked for and may not reach yet, in that order: "NAME", or "NAME:PORT" where it came to that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,8 @@ class Reading:
     diagnostics: tuple[Diagnostic, ...] = ()
     done: int = 0
     """Units of progress this line adds."""
+    total: int = 0
+    """How many units there are, where the tool says so; 0 when this line does not."""
     label: str = ""
 
 

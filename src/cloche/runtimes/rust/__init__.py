@@ -1,0 +1,1 @@
+"""Rust projects, by cargo."""

@@ -1,0 +1,1 @@
+"""What cargo, rustc and test programs say, as diagnostics and progress."""

@@ -1,0 +1,172 @@
+"""Lock and fetch: two steps of cargo's own over what we linted; nothing of the project runs."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+from cloche.model.ids import StepId
+from cloche.model.step import Net, Output, Plan, Step, Trust
+from cloche.runtimes.project import ProjectView
+from cloche.runtimes.provider import HostFacts
+from cloche.runtimes.rust.diagnostics.cargo import LOCK_STALE
+from cloche.runtimes.rust.lint import lint_lock
+from cloche.runtimes.rust.lock import Lock
+from cloche.runtimes.rust.projection import project_files
+from cloche.runtimes.rust.source import LOCK, RustProject
+from cloche.runtimes.rust.vocabulary import (
+    BUILDING,
+    CACHE,
+    CARGO,
+    FETCH_MOUNTS,
+    FETCHED,
+    FETCHING,
+    NEUTRAL,
+    PROJECT,
+)
+
+LOCK_LINTER = "cargo-lock"
+_VERB = "resolve"
+# The first cargo that knows "the platform of this machine" by name.
+_KNOWS_HOST = (1, 91)
+
+
+def plan_resolve(project: RustProject, view: ProjectView, facts: HostFacts) -> Plan:
+    """Plan until the cache holds everything of the lock. Raises LintRefused, CannotPlan.
+
+    Without a lock, the plan holds the making of one and asks to be made again.
+    """
+    notes = _notes(project)
+    if project.settings.vendored:
+        notes = (*notes, f"packages are those in {project.settings.vendored}: nothing is fetched")
+        vendored = (_lock_vendored(),) if project.lock is None else ()
+        return Plan(verb=_VERB, steps=vendored, notes=notes)
+    projection = project_files(project, view)
+    if not project.asks_registry():
+        notes = (*notes, "nothing is asked of a registry: there is nothing to fetch")
+        alone = (_lock(net=Net.NONE),) if project.lock is None else ()
+        return Plan(verb=_VERB, steps=alone, projections=(projection,), notes=notes)
+    if project.lock is None:
+        notes = (*notes, "there is no lock: cargo makes one first")
+        return Plan(
+            verb=_VERB,
+            steps=(_lock(net=Net.REGISTRY),),
+            projections=(projection,),
+            notes=notes,
+            again=True,
+        )
+    lint_lock(project.lock, facts.registry)
+    key = fetch_key(project, facts)
+    if key in facts.fetched:
+        notes = (*notes, "everything that the lock names is in the cache")
+        return Plan(verb=_VERB, steps=(), notes=notes)
+    steps = _fetch(project, project.lock, facts, key)
+    return Plan(verb=_VERB, steps=steps, projections=(projection,), notes=notes)
+
+
+def fetch_key(project: RustProject, facts: HostFacts) -> str:
+    """Give the key under which a cache remembers that everything of the lock is in it."""
+    assert project.lock is not None
+    parts = (
+        project.lock.digest(),
+        project.target(),
+        facts.toolchains["rust"].version,
+        _index(facts),
+    )
+    return sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _index(facts: HostFacts) -> str:
+    # Another registry is another directory of the cache.
+    return " ".join(facts.registry.urls) if facts.registry is not None else ""
+
+
+def _lock(*, net: Net) -> Step:
+    return Step(
+        id=StepId("lock"),
+        title="Choose versions",
+        argv=(
+            CARGO,
+            "generate-lockfile",
+            "--manifest-path=/p/Cargo.toml",
+            *(("--offline",) if net is Net.NONE else ()),
+        ),
+        trust=Trust.TOOL,
+        net=net,
+        registry="cargo" if net is Net.REGISTRY else "",
+        cwd=NEUTRAL,
+        env=FETCHING,
+        mounts=FETCH_MOUNTS,
+        outputs=(
+            _LOCK_OUTPUT,
+            *((_CACHE_OUTPUT,) if net is Net.REGISTRY else ()),
+        ),
+        limits="lock",
+        parser="cargo-fetch",
+    )
+
+
+_LOCK_OUTPUT = Output(path=f"/p/{LOCK}", commit_to=LOCK, linter=LOCK_LINTER)
+_CACHE_OUTPUT = Output(path=FETCHED, promote=CACHE)
+
+
+def _lock_vendored() -> Step:
+    """Give the making of a lock from packages in the project: its configuration says where they are."""
+    return Step(
+        id=StepId("lock"),
+        title="Choose versions among the vendored packages",
+        argv=(CARGO, "generate-lockfile", "--offline"),
+        trust=Trust.PROJECT,
+        env=BUILDING,
+        mounts=(PROJECT,),
+        limits="lock",
+        parser="cargo-fetch",
+    )
+
+
+def _fetch(project: RustProject, lock: Lock, facts: HostFacts, key: str) -> tuple[Step, ...]:
+    command = (CARGO, "fetch", "--manifest-path=/p/Cargo.toml", *_platforms(project, facts))
+    fetch = Step(
+        id=StepId("fetch"),
+        title="Download packages",
+        argv=(*command, "--locked"),
+        trust=Trust.TOOL,
+        net=Net.REGISTRY,
+        registry="cargo",
+        cwd=NEUTRAL,
+        env=FETCHING,
+        mounts=FETCH_MOUNTS,
+        outputs=(_CACHE_OUTPUT,),
+        limits="fetch",
+        parser="cargo-fetch",
+        expected=len(lock.fetched()),
+        fallback=StepId("fetch-anew"),
+        fallback_codes=frozenset({LOCK_STALE}),
+        skip_key=key,
+    )
+    # The lock comes first: it says what each new package of the cache must be.
+    anew = replace(
+        fetch,
+        id=StepId("fetch-anew"),
+        title="Choose versions for what the lock lacks, and download",
+        argv=command,
+        outputs=(_LOCK_OUTPUT, _CACHE_OUTPUT),
+        fallback=None,
+        fallback_codes=frozenset(),
+        skip_key="",
+    )
+    return (fetch, anew)
+
+
+def _platforms(project: RustProject, facts: HostFacts) -> tuple[str, ...]:
+    """Give the options that leave out what only other platforms need."""
+    found = tuple(int(n) for n in facts.toolchains["rust"].version.split("-")[0].split(".")[:2])
+    if found < _KNOWS_HOST:
+        return ()
+    also = (f"--target={project.target()}",) if project.target() else ()
+    return ("--target=host-tuple", *also)
+
+
+def _notes(project: RustProject) -> tuple[str, ...]:
+    if not project.settings.left_out or project.settings.vendored:
+        return ()
+    names = ", ".join(project.settings.left_out[:20])
+    return (f"fetch steps do not follow these settings of {project.settings.path}: {names}",)
