@@ -59,9 +59,10 @@ def _files(config: UserConfig, environment: Mapping[str, str]) -> tuple[tuple[st
 def certificate_binds(
     config: UserConfig, environment: Mapping[str, str], settings: Mapping[str, str]
 ) -> tuple[BindReadOnly, ...]:
-    """Give the binds of the certificate authorities that variables or settings name."""
+    """Give the binds of the certificate authorities and local registries that variables or settings name."""
     variables = [environment.get(name, "") for name in config.certificate_variables]
     told = [settings.get(name, "") for name in config.certificate_settings]
+    told += [line for name in config.place_settings for line in settings.get(name, "").split("\n")]
     pairs = [(path, path) for path in variables]
     pairs += [(path, _outside(path, environment)) for path in told]
     return tuple(

@@ -41,6 +41,8 @@ async def package(session: Session) -> ArtifactMade:
     """Write the package into the transaction."""
     plan = session.provider.package(session.view(), session.facts())
     await run_plan(plan, session)
+    if plan.again:  # what its steps made decides what goes in
+        plan = session.provider.package(session.view(), session.facts())
     return await in_thread(make_package, plan, session)
 
 

@@ -13,6 +13,8 @@ from cloche.model.ids import StepId
 
 HEAP = "@heap"
 """In a variable: three quarters of the memory that the step was granted, in MiB."""
+HEAP_BYTES = "@heap-bytes"
+"""The same in bytes, in hexadecimal figures."""
 
 
 class Trust(Enum):
@@ -132,7 +134,7 @@ class Step:
     net: Net = Net.NONE
     cwd: str = "/project"
     env: Mapping[str, str] = field(default_factory=dict)
-    """A value that begins with "@name" is the place of that toolchain; HEAP in it becomes a number."""
+    """A value that begins with "@name" is the place of that toolchain; HEAP and HEAP_BYTES in it become numbers."""
     registry: str = ""
     """Logical registry ("npm") for Net.REGISTRY; its hosts come from the user's configuration."""
     mounts: tuple[Mount, ...] = ()

@@ -91,6 +91,8 @@ class UserConfig:
     """Environment variables that name certificate files; the first is one that every build follows."""
     certificate_settings: tuple[str, ...] = ()
     """Keys of RegistryFacts.settings that name a certificate file."""
+    place_settings: tuple[str, ...] = ()
+    """Keys of RegistryFacts.settings that name other places of the user's, one a line: local registries."""
     proxy_settings: tuple[str, ...] = ()
     """Keys, in RegistryFacts.settings and in the files, that name an HTTP proxy; the first counts most."""
     mention: str = ""

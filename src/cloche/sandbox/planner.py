@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloche.model.grant import Grant
-from cloche.model.step import HEAP, Net, Source
+from cloche.model.step import HEAP, HEAP_BYTES, Net, Source
 from cloche.model.tier import Tier
 from cloche.sandbox.environ import HOME, TEMPORARY, clean_environment
 from cloche.sandbox.errors import CannotConfine
@@ -148,9 +148,10 @@ def _tool_paths(around: Surroundings) -> tuple[str, ...]:
 
 
 def _variables(grant: Grant, tools: tuple[Tool, ...]) -> dict[str, str]:
-    heap = str((grant.limits.memory_bytes * 3 // 4) >> 20)
+    heap = grant.limits.memory_bytes * 3 // 4
     return {
-        name: _resolve(value, tools).replace(HEAP, heap) for name, value in grant.step.env.items()
+        name: _resolve(value, tools).replace(HEAP_BYTES, f"{heap:x}").replace(HEAP, str(heap >> 20))
+        for name, value in grant.step.env.items()
     }
 
 

@@ -1,0 +1,1 @@
+""".NET projects, by the SDK."""

@@ -1,0 +1,1 @@
+"""What the SDK, NuGet and test hosts print, as findings."""

@@ -1,0 +1,112 @@
+"""Learning the user's NuGet sources from the SDK itself, over empty directories."""
+
+import re
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from cloche.model.ids import StepId
+from cloche.model.step import Access, Mount, Net, Plan, Projection, Source, Step, Trust
+from cloche.runtimes.dotnet.vocabulary import CACHE, DOTNET, QUIET, environment, fetch_environment
+from cloche.runtimes.provider import Answer, CannotPlan, HostFacts, RegistryFacts
+
+PLACES = "places"
+"""Key of the settings that names sources which are directories."""
+_SETTLED = "settled"
+_LINE = re.compile(r"(?P<state>[ED])[A-Z]* (?P<place>\S.*)\Z")
+# A package that nobody has: asking for it names every host that a package would come from.
+_ASK = """\
+<Project Sdk="Microsoft.NET.Sdk">
+  <PropertyGroup>
+    <TargetFramework>{framework}</TargetFramework>
+    <DisableImplicitFrameworkReferences>true</DisableImplicitFrameworkReferences>
+  </PropertyGroup>
+  <ItemGroup><PackageDownload Include="cloche.asks.for.nothing" Version="[0.0.1]" /></ItemGroup>
+</Project>
+"""
+
+
+def plan_discovery(facts: HostFacts) -> Plan | None:
+    """Plan the next question: which sources, then which hosts their packages come from."""
+    if facts.registry is None:
+        return _question(
+            "discover-nuget",
+            "Ask NuGet which sources you use",
+            ("nuget", "list", "source", "--format", "Short"),
+            {},
+        )
+    if facts.registry.settings.get(_SETTLED):
+        return None
+    framework = f"net{facts.toolchains['dotnet'].version.partition('.')[0]}.0"
+    asking = _question(
+        "discover-hosts",
+        "Ask your sources where their packages are",
+        ("restore", "/p/ask.csproj", "--packages=/p/packages", "-p:NuGetAudit=false", *QUIET),
+        {"ask.csproj": _ASK.format(framework=framework).encode()},
+    )
+    step = replace(
+        asking.steps[0],
+        net=Net.REGISTRY,
+        optional=True,
+        limits="lock",
+        # Whoever may not be reached yet is not asked twice.
+        env=fetch_environment(
+            NUGET_ENABLE_ENHANCED_HTTP_RETRY="true", NUGET_ENHANCED_MAX_NETWORK_TRY_COUNT="1"
+        ),
+    )
+    return replace(asking, steps=(step,))
+
+
+def read_discovery(answer: Answer, facts: HostFacts) -> RegistryFacts:
+    """Read an answer. Raises CannotPlan when NuGet names no source."""
+    if facts.registry is None:
+        return _read_sources(answer.output)
+    urls = facts.registry.urls
+    known = {urlsplit(url).hostname for url in urls}
+    # A source's index may name other hosts for its packages; without encryption none is asked.
+    new = tuple(f"https://{host}/" for host in answer.asked if host not in known)
+    settings = dict(facts.registry.settings)
+    if not new:
+        settings[_SETTLED] = "yes"
+    return RegistryFacts(urls=(*urls, *new), settings=settings)
+
+
+def _read_sources(output: bytes) -> RegistryFacts:
+    lines = output.decode("utf-8", "replace").splitlines()
+    found = [
+        match["place"] for line in lines if (match := _LINE.match(line)) and match["state"] == "E"
+    ]
+    if not found:
+        raise CannotPlan(
+            "dotnet nuget list source",
+            "it names no source that is enabled",
+            "dotnet nuget add source",
+        )
+    urls = tuple(dict.fromkeys(found))
+    places = [url.removeprefix("file://") for url in urls if not _is_remote(url)]
+    settings = {PLACES: "\n".join(places)}
+    if len(places) == len(urls):
+        settings[_SETTLED] = "yes"
+    return RegistryFacts(urls=urls, settings=settings)
+
+
+def _is_remote(place: str) -> bool:
+    return place.lower().startswith(("http://", "https://"))
+
+
+def _question(name: str, title: str, words: tuple[str, ...], files: dict[str, bytes]) -> Plan:
+    step = Step(
+        id=StepId(name),
+        title=title,
+        argv=(DOTNET, *words),
+        trust=Trust.TOOL,
+        net=Net.NONE,
+        cwd="/p",
+        env=environment(),
+        registry="nuget",
+        mounts=(
+            Mount(target="/p", source=Source.PROJECTION, ref="empty", access=Access.WRITE),
+            Mount(target="/home/user", source=Source.USER_CONFIG, ref=CACHE),
+        ),
+        limits="tool",
+    )
+    return Plan(verb="discover", steps=(step,), projections=(Projection(ref="empty", files=files),))

@@ -1,0 +1,106 @@
+"""What a fetch sees of a project: a tree of projects written here, with literal references alone."""
+
+from posixpath import dirname, join
+from xml.sax.saxutils import escape, quoteattr
+
+from cloche.model.step import Projection
+from cloche.runtimes.dotnet.lock import LOCK, write_lock
+from cloche.runtimes.dotnet.msproject import Item
+from cloche.runtimes.dotnet.source import Project, Source
+
+PROJECTION = "dotnet"
+FETCH = "fetch.proj"
+SOURCE = "cloche"
+"""The name of the cache among the sources of packages."""
+_TREE = "tree"
+_SOLUTION = "all.slnx"
+# Nothing of these is the SDK's to decide for a fetch.
+_NOT_WRITTEN = frozenset(
+    {"Version", "VersionPrefix", "VersionSuffix", "IsPublishable", "IsPackable"}
+)
+
+# Restores the tree, then gives the cache each package under the SHA-512 of its file: the version's
+# build metadata, which NuGet reads in a file's name and then looks for in the package itself.
+_FETCH = """\
+<Project DefaultTargets="Fetch">
+  <Target Name="Fetch">
+    <MakeDir Directories="{feed}" />
+    <MSBuild Projects="/p/tree/all.slnx" Targets="Restore" Properties="{properties}" />
+    <ItemGroup>
+      <Package Include="/p/packages/*/*/*.nupkg" />
+    </ItemGroup>
+    <GetFileHash Files="@(Package)" Algorithm="SHA512" HashEncoding="hex">
+      <Output TaskParameter="Items" ItemName="Hashed" />
+    </GetFileHash>
+    <ItemGroup>
+      <Hashed>
+        <Kept>{feed}/%(Filename)+%(FileHash).nupkg</Kept>
+      </Hashed>
+    </ItemGroup>
+    <Copy SourceFiles="@(Hashed)" DestinationFiles="@(Hashed->'%(Kept)')" Condition="!Exists('%(Kept)')" />
+  </Target>
+</Project>
+"""
+
+
+def project_files(source: Source, properties: str, feed: str) -> Projection:
+    """Give the replica of `source`: the same paths and names, since locks and references name them."""
+    files = {
+        FETCH: _FETCH.format(properties=properties, feed=feed).encode(),
+        "NuGet.config": sources_of((feed,), more=True),
+        f"{_TREE}/{_SOLUTION}": _solution(source),
+        # What central versions are read from; each project states its own.
+        f"{_TREE}/Directory.Packages.props": b"<Project />\n",
+        f"{_TREE}/Directory.Build.props": b"<Project />\n",
+        f"{_TREE}/Directory.Build.targets": b"<Project />\n",
+    }
+    for project in source.projects:
+        files[f"{_TREE}/{project.path}"] = _project(project)
+        if project.lock is not None:
+            files[f"{_TREE}/{join(dirname(project.path), LOCK)}"] = write_lock(project.lock)
+    return Projection(ref=PROJECTION, files=files)
+
+
+def sources_of(places: tuple[str, ...], *, more: bool) -> bytes:
+    """Give a NuGet.config with these folders as sources; `more`: beside those of the user's."""
+    clear = "" if more else "<clear />"
+    added = "".join(
+        f"<add key={quoteattr(f'{SOURCE}{number or str()}')} value={quoteattr(place)} />"
+        for number, place in enumerate(places)
+    )
+    return (
+        f"<configuration><packageSources>{clear}{added}</packageSources>"
+        "<fallbackPackageFolders><clear /></fallbackPackageFolders>"
+        # The only way out is the sandbox's own; a proxy of the user's is egress's next hop.
+        '<config><add key="http_proxy" value="" /></config></configuration>\n'
+    ).encode()
+
+
+def _solution(source: Source) -> bytes:
+    lines = "".join(f"<Project Path={quoteattr(project.path)} />" for project in source.projects)
+    return f"<Solution>{lines}</Solution>\n".encode()
+
+
+def _project(project: Project) -> bytes:
+    properties = "".join(
+        f"<{name}>{escape(value)}</{name}>"
+        for name, value in project.properties.items()
+        if name not in _NOT_WRITTEN
+    )
+    conditional = "".join(
+        f"<{name} Condition={quoteattr(condition)}>{escape(value)}</{name}>"
+        for condition, name, value in project.conditional
+        if name not in _NOT_WRITTEN
+    )
+    items = "".join(_item(item) for item in project.items)
+    return (
+        f"<Project Sdk={quoteattr(project.sdk)}>\n<PropertyGroup>{properties}{conditional}</PropertyGroup>\n"
+        f"<ItemGroup>{items}</ItemGroup>\n</Project>\n"
+    ).encode()
+
+
+def _item(item: Item) -> str:
+    name = item.name.replace("\\", "/") if item.kind == "ProjectReference" else item.name
+    condition = f" Condition={quoteattr(item.condition)}" if item.condition else ""
+    metadata = "".join(f" {key}={quoteattr(value)}" for key, value in item.metadata)
+    return f"<{item.kind} {item.operation}={quoteattr(name)}{condition}{metadata} />"

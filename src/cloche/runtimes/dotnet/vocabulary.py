@@ -1,0 +1,105 @@
+"""The words the SDK's steps are made of: programs, properties, environments, mounts."""
+
+from hashlib import sha256
+
+from cloche.model.step import HEAP_BYTES, Access, Mount, Projection, Source
+from cloche.runtimes.dotnet.projection import PROJECTION, project_files, sources_of
+from cloche.runtimes.dotnet.source import Source as Sources
+from cloche.runtimes.provider import HostFacts
+
+DOTNET = "@dotnet/dotnet"
+CACHE = "nuget"
+HOST = "127.0.0.1"
+BUILT = "/build/out"
+PACKAGES = "/build/packages"
+OFFLINE = "offline"
+ARTIFACTS = f"--artifacts-path={BUILT}"
+
+PROJECT = Mount(target="/project", source=Source.PROJECT, access=Access.PRIVATE)
+PROJECT_TO_LOOK_AT = Mount(target="/project", source=Source.PROJECT, access=Access.READ)
+CACHED = Mount(target=f"/cache/{CACHE}", source=Source.CACHE, ref=CACHE)
+FETCH_MOUNTS = (
+    Mount(target="/p", source=Source.PROJECTION, ref=PROJECTION, access=Access.WRITE),
+    Mount(target=f"/cache/{CACHE}", source=Source.CACHE, ref=CACHE, access=Access.PRIVATE),
+    Mount(target="/home/user", source=Source.USER_CONFIG, ref=CACHE),
+)
+
+# What a restore and a build must agree in, or the second asks for packages the first has not brought.
+_COMMON = {
+    "NuGetAudit": "false",
+    # Else a self-contained console asks for the packs of the web and of Windows' desktop too.
+    "DisableTransitiveFrameworkReferenceDownloads": "true",
+    "EnableWindowsTargeting": "true",
+}
+_OWN = {
+    # A package of an earlier run in the project's directory is content of no web application.
+    "DefaultItemExcludesInProjectFolder": "artifacts/**%3BTestResults/**",
+}
+PROPERTIES = tuple(f"-p:{key}={value}" for key, value in (_COMMON | _OWN).items())
+QUIET = ("-noAutoResponse", "-nologo", "-nodeReuse:false")
+
+_ENVIRONMENT = {
+    "DOTNET_ROOT": "@dotnet",
+    "DOTNET_CLI_TELEMETRY_OPTOUT": "1",
+    "DOTNET_NOLOGO": "1",
+    "DOTNET_CLI_UI_LANGUAGE": "en",
+    "DOTNET_CLI_WORKLOAD_UPDATE_NOTIFY_DISABLE": "1",
+    # Else each fresh home makes a key pair, also in a restore.
+    "DOTNET_GENERATE_ASPNET_CERTIFICATE": "false",
+    # No sockets and fifos in /tmp through which a process would take commands.
+    "DOTNET_EnableDiagnostics": "0",
+    "MSBUILDDISABLENODEREUSE": "1",
+    # Else a restore asks hosts of certificate authorities for revoked signatures.
+    "NUGET_CERT_REVOCATION_MODE": "offline",
+    # The runtime reads limits of control groups, which are hidden here: it must be told.
+    "DOTNET_GCHeapHardLimit": HEAP_BYTES,
+}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Give the variables of a step of the SDK."""
+    return {**_ENVIRONMENT, **more}
+
+
+def fetch_environment(**more: str) -> dict[str, str]:
+    """Give the variables of a step that reaches registries."""
+    return environment(
+        NUGET_HTTP_CACHE_PATH="/p/http",
+        **more,
+    )
+
+
+def feed_of(facts: HostFacts) -> str:
+    """Give where the cache keeps the packages of the user's registries: those of others are others."""
+    urls = facts.registry.urls if facts.registry is not None else ()
+    return f"/cache/{CACHE}/{sha256(chr(10).join(urls).encode()).hexdigest()[:16]}"
+
+
+def projection_of(source: Sources, facts: HostFacts) -> Projection:
+    """Give what the fetch of `source` sees."""
+    properties = {**_COMMON, "RestorePackagesPath": "/p/packages", "Configuration": "Release"}
+    return project_files(
+        source, ";".join(f"{key}={value}" for key, value in properties.items()), feed_of(facts)
+    )
+
+
+def offline_projection(facts: HostFacts, *, needs_packages: bool) -> Projection:
+    """Give the configuration of a restore that has no network."""
+    feeds = (feed_of(facts),) if needs_packages else ()
+    return Projection(ref=OFFLINE, files={"NuGet.config": sources_of(feeds, more=False)})
+
+
+def built(source: Sources, facts: HostFacts) -> Mount:
+    """Give what is kept between builds: packages laid out and objects, new when what decides them is."""
+    digest = sha256(facts.toolchains["dotnet"].digest.encode())
+    for project in source.projects:
+        digest.update(
+            repr((project.path, project.sdk, sorted(project.properties.items()))).encode()
+        )
+        digest.update(repr((project.conditional, project.items, project.lock)).encode())
+    return Mount(
+        target="/build",
+        source=Source.BUILD,
+        ref=f"dotnet-{digest.hexdigest()[:20]}",
+        access=Access.WRITE,
+    )

@@ -1,0 +1,71 @@
+"""A .NET SDK and a folder of packages for the tests: the user's own, or those that lie beside the checkout."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cloche.kernel.errors import NoToolchain
+from cloche.kernel.toolchains import find_toolchains
+from cloche.runtimes.dotnet.provider import DotNetProvider
+from cloche.runtimes.toolchain import Toolchain
+
+BESIDE = Path(__file__).resolve().parents[3] / "shared/toolchains"
+"""Holds `unpack DEST`, which prints a DOTNET_ROOT, and `nuget/*.nupkg`; CLOCHE_TEST_DOTNET names another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sdk:
+    """What the tests build with."""
+
+    tool: Toolchain
+    feed: Path
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Give the variables of a user in `home` whose one source of packages is the folder."""
+        configuration = home / ".nuget/NuGet/NuGet.Config"
+        configuration.parent.mkdir(parents=True, exist_ok=True)
+        configuration.write_text(
+            f'<configuration><packageSources><clear /><add key="local" value="{self.feed}" />'
+            "</packageSources></configuration>"
+        )
+        return {
+            "DOTNET_ROOT": self.tool.host_root,
+            "HOME": str(home),
+            "XDG_CACHE_HOME": str(home / "cache"),
+        }
+
+
+def find_sdk(memory: Path) -> Sdk:
+    """Find both; skip the test, naming what is not there."""
+    place = Path(os.environ.get("CLOCHE_TEST_DOTNET") or BESIDE)
+    if not (place / "nuget").is_dir():
+        pytest.skip(f"no folder of NuGet packages to restore from: {place}/nuget")
+    try:
+        found = find_toolchains(DotNetProvider.toolchains, os.environ, memory)
+    except NoToolchain:
+        found = find_toolchains(
+            DotNetProvider.toolchains, {"DOTNET_ROOT": _unpacked(place)}, memory
+        )
+    if not found["dotnet"].version.startswith("10."):
+        pytest.skip(f"needs a .NET SDK 10, found {found['dotnet'].version}")
+    return Sdk(tool=found["dotnet"], feed=place / "nuget")
+
+
+def _unpacked(place: Path) -> str:
+    # Once for all runs of a user: 322 MB in some ten seconds.
+    kept = Path(tempfile.gettempdir()) / f"cloche-tests-dotnet-{os.geteuid()}"
+    done = subprocess.run(
+        [sys.executable, str(place / "unpack"), str(kept)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"no .NET SDK in DOTNET_ROOT or PATH, and none to unpack: {done.stderr}")
+    return done.stdout.strip()
