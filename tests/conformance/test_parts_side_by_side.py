@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.conformance.command import Ended, cloche
 
-# Each waits in the middle of its build until the other is there too, by what both are shown: time.
+# What a build without packages leaves for its package.
 BUILD = """
 const fs = require("fs");
 fs.mkdirSync("dist", { recursive: true });
