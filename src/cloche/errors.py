@@ -42,6 +42,11 @@ class ClocheError(Exception):
             if holder.__qualname__ != cls.__qualname__:
                 raise TypeError(f"{cls.__name__} and {holder.__name__} both use {key!r}")
 
+    def in_part(self, name: str) -> None:
+        """Say, in front of what happened, in which part of a project that was."""
+        self.headline = f"{name}: {self.headline}"
+        self.args = (f"{name}: {self}",)
+
     def explain(self) -> str:
         """Say what went wrong, each reason on a line of its own, and last what to do about it."""
         remedy = (self.remedy,) if self.remedy else ()

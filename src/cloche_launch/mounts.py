@@ -6,7 +6,7 @@ import os
 import stat
 
 from cloche_launch import abi, calls, veil
-from cloche_launch.sources import DEVICES, Sources
+from cloche_launch.sources import DEVICES, Sources, above
 
 TYPE_CHECKING = False  # typing is slow to import; the checker takes this name for True
 if TYPE_CHECKING:
@@ -168,14 +168,16 @@ class Root:
         return place
 
     def _overlay(self, operation: "dict[str, Any]") -> None:
-        # Upper and work must be on one mount, or overlayfs refuses: their parent is attached.
-        above = os.path.dirname(operation["upper"])
-        upper_name = os.path.basename(operation["upper"])
-        work_name = os.path.relpath(operation["work"], above)
-        home = self._layer(above)
+        top = above(operation)
+        home = self._layer(top)
+        upper = os.path.relpath(operation["upper"], top)
+        work = os.path.relpath(operation["work"], top)
         lowers = ":".join(self._layer(path) for path in operation["lowers"])
-        layers = f"lowerdir={lowers},upperdir={home}/{upper_name},workdir={home}/{work_name}"
         place = self._directory(operation["target"])
+        # The upper may be a directory of the user's project, whose name may have any character that
+        # the options would take for one of theirs: so it is where we are, come to through no link.
+        _go_below(home, upper)
+        layers = f"lowerdir={lowers},upperdir=.,workdir={home}/{work}"
         # userxattr is what an unprivileged overlay needs to record deletions (Linux 5.11). volatile:
         # an fsync inside, each copy-up and the end of the mount do not wait for the disk (5.10). After
         # a crash the layer is thrown away; whoever commits or holds it makes it durable itself, once.
@@ -189,6 +191,7 @@ class Root:
             if error.errno != errno.EIO:
                 raise
             calls.mount("overlay", place, "overlay", flags, data)
+        os.chdir("/")
 
     def _tmpfs(self, operation: "dict[str, Any]") -> None:
         place = self._directory(operation["target"])
@@ -268,6 +271,15 @@ class Root:
             None,
             abi.MS_REMOUNT | abi.MS_BIND | abi.MS_RDONLY | abi.MS_NOSUID | abi.MS_NOEXEC,
         )
+
+
+def _go_below(top: str, path: str) -> None:
+    """Make the directory `path` below `top` the current one, or fail where a part of it is a link."""
+    os.chdir(top)
+    for part in path.split("/"):
+        descriptor = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        os.fchdir(descriptor)
+        os.close(descriptor)
 
 
 _APPLY = {

@@ -101,12 +101,17 @@ def shown(operations: "list[dict[str, Any]]") -> "Iterator[tuple[str, bool, bool
             mapped = operation["of_user"] or operation["writable"]
             yield operation["source"], mapped, operation["optional"]
         elif operation["kind"] == "overlay":
-            # Upper and work must lie on one mount, so their parent is what is cloned.
-            for path in (*operation["lowers"], os.path.dirname(operation["upper"])):
+            for path in (*operation["lowers"], above(operation)):
                 yield path, True, False
         elif operation["kind"] == "dev":
             for name in DEVICES:
                 yield f"/dev/{name}", False, False
+
+
+def above(operation: "dict[str, Any]") -> str:
+    """Give the directory that is cloned for an overlay: its upper and its work must lie on one mount."""
+    upper: str = operation["upper"]
+    return os.path.commonpath((upper, operation["work"]))
 
 
 class Mapper:

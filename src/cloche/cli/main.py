@@ -89,7 +89,7 @@ async def _dispatch(arguments: argparse.Namespace) -> int:
             case "run":
                 return await _run(kernel, arguments)
             case _:
-                project = await kernel.project(arguments.directory)
+                project = await kernel.project(arguments.directory, parts=tuple(arguments.part))
                 return await _verb(project, arguments)
 
 

@@ -46,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     for verb, text in _VERBS.items():
         command = commands.add_parser(verb, parents=[common, terms], help=text)
         command.add_argument("directory", type=Path)
+        _add_part(command)
         if verb == "ship":
             command.add_argument(
                 "--fresh",
@@ -56,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
         "preview", parents=[common, terms], help="serve the development server until interrupted"
     )
     preview.add_argument("directory", type=Path)
+    _add_part(preview)
     preview.add_argument("--port", type=int, default=0, help="on this machine; 0: any that is free")
     _add_run(commands.add_parser("run", parents=[common, terms], help="run any command contained"))
     for name, text in _ABOUT.items():
@@ -145,6 +147,16 @@ def _terms() -> argparse.ArgumentParser:
     _add_conflicts(terms)
     terms.add_argument("--log", action="store_true", help="show all that the steps print")
     return terms
+
+
+def _add_part(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--part",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="work on this part of the project alone, or on several; all if left out",
+    )
 
 
 def _add_conflicts(command: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ from cloche.model.event import (
     Output,
     PreviewReady,
     RunFinished,
+    RunStarted,
     StepFinished,
     StepSkipped,
     StepStarted,
@@ -111,11 +112,17 @@ class PlainShower:
         self._reasons: dict[tuple[tuple[str, str], ...], tuple[str, ...]] = {}
         self._denied: list[Denied] = []
         self._usage: dict[str, UsageMeasured] = {}
-        self._artifact: ArtifactMade | None = None
+        self._artifacts: list[ArtifactMade] = []
+        self._part = ""
+        """Of the event that is shown."""
+        self._width = 0
 
     def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - one case an event
         """Show one event."""
+        self._part = event.part
         match event:
+            case RunStarted():
+                self._begin(event)
             case StepStarted():
                 self._start(event)
             case Output():
@@ -148,7 +155,7 @@ class PlainShower:
             case Note():
                 self._say(f"  note: {shown(event.text)}")
             case ArtifactMade():
-                self._artifact = event
+                self._artifacts.append(event)
             case ChangesCommitted():
                 self._say(f"  {_counts(event)}")
             case RunFinished():
@@ -201,7 +208,9 @@ class PlainShower:
             )
             self._bars.start()
         self._tasks[event.step] = self._bars.add_task(
-            shown(event.title).replace("[", "("), total=event.expected or None, tail=""
+            self._labelled(shown(event.title)).replace("[", "("),
+            total=event.expected or None,
+            tail="",
         )
 
     def _advance(self, event: Progressed) -> None:
@@ -236,7 +245,7 @@ class PlainShower:
         for barriers, steps in self._barriers.items():
             names = list(dict.fromkeys(steps))
             last = f" (values are those of {steps[-1]})" if len(names) > 1 else ""
-            self._say(f"  {', '.join(names)}{last}")
+            self._say(shown(f"  {', '.join(names)}{last}"))
             for (name, support), why in zip(barriers, self._reasons[barriers], strict=True):
                 self._say(f"    {support.upper():8} {name:22} {shown(why)}")
             for line in _tried(self._trials[barriers]):
@@ -247,16 +256,23 @@ class PlainShower:
             self._say(f"  [{_COMMIT}] {shown(tried)}")
         for denied in (each for each in self._denied if each.rule != _COMMIT):
             times = f" ({denied.count} times)" if denied.count > 1 else ""
-            self._say(f"  [{denied.rule}] {denied.step}: {shown(denied.tried)}{times}")
-        if self._artifact is not None and event.outcome == "ok":
-            made = self._artifact
+            self._say(f"  [{denied.rule}] {shown(denied.step)}: {shown(denied.tried)}{times}")
+        for made in self._artifacts if event.outcome == "ok" else ():
             self._say(f"\nArtifact {shown(made.path)}", "bold")
             self._say(f"  sha256 {made.sha256}\n  {made.size} bytes, {made.files} files")
         style = "bold green" if event.outcome == "ok" else "bold red"
         self._say(f"\n{event.outcome} in {event.seconds:.1f} s", style)
 
+    def _begin(self, event: RunStarted) -> None:
+        if len(event.parts) > 1:
+            self._width = max(len(shown(name)) for name, _ in event.parts)
+            self._say("  parts: " + ", ".join(f"{shown(n)} ({shown(s)})" for n, s in event.parts))
+
+    def _labelled(self, text: str) -> str:
+        return f"{shown(self._part):{self._width}}  {text}" if self._part else text
+
     def _say(self, text: str, style: str | None = None) -> None:
-        self._console.print(text, style=style)
+        self._console.print(f"  {self._labelled(text)}" if self._part else text, style=style)
 
 
 def _tried(trials: Sequence[Trial]) -> Iterator[str]:

@@ -31,14 +31,14 @@ async def admitted(grant: Grant, session: Session) -> AsyncIterator[bool]:
         session.emit(Note(text=_lowered(grant, ceiling)))
     claim = Claim(
         job=session.job,
-        step=grant.step.id,
+        step=session.labelled(grant.step.id),
         project=str(session.context.project_root),
         memory_bytes=grant.limits.memory_bytes,
         pid=os.getpid(),
     )
     place = Place(session.machine.queue, claim)
     try:
-        yield await _wait_turn(place, claim, session)
+        yield await _wait_turn(place, grant, session)
     finally:
         place.leave()
 
@@ -50,7 +50,7 @@ def _lowered(grant: Grant, ceiling: int) -> str:
     )
 
 
-async def _wait_turn(place: Place, claim: Claim, session: Session) -> bool:
+async def _wait_turn(place: Place, grant: Grant, session: Session) -> bool:
     began = time.monotonic()
     patience = session.options.wait_seconds
     told: Waiting | None = None
@@ -60,13 +60,13 @@ async def _wait_turn(place: Place, claim: Claim, session: Session) -> bool:
             return told is not None
         pause = _QUICKEST
         if turn is not None:
-            event = _waiting(claim, turn, session.machine.queue.budget.memory_bytes)
+            event = _waiting(grant, turn, session.machine.queue.budget.memory_bytes)
             if event != told:
                 session.emit(event)
             told = event
             waited = time.monotonic() - began
             if patience is not None and waited >= patience:
-                raise BudgetTaken(claim.step, patience, turn.position, _holders_in_words(turn))
+                raise BudgetTaken(grant.step.id, patience, turn.position, _holders_in_words(turn))
             pause = pause_of(turn.position, None if patience is None else patience - waited)
         await asyncio.sleep(pause)
 
@@ -77,12 +77,12 @@ def pause_of(position: int, left: float | None) -> float:
     return pause if left is None else min(pause, left)
 
 
-def _waiting(claim: Claim, turn: Turn, budget_bytes: int) -> Waiting:
+def _waiting(grant: Grant, turn: Turn, budget_bytes: int) -> Waiting:
     return Waiting(
-        step=claim.step,
+        step=grant.step.id,
         position=turn.position,
         reason=turn.reason,
-        wanted_bytes=claim.memory_bytes,
+        wanted_bytes=grant.limits.memory_bytes,
         free_bytes=turn.free_bytes,
         budget_bytes=budget_bytes,
         holders=tuple(

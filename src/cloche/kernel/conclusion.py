@@ -10,12 +10,14 @@ from cloche.kernel.context import RunOptions
 from cloche.kernel.ends import in_thread, past_return
 from cloche.kernel.screening import Judges, screen_rules
 from cloche.kernel.session import Session
+from cloche.kernel.sessions import Sessions
 from cloche.model.event import ArtifactMade, ChangesCommitted, Denied, Note
 from cloche.workspace.choice import Choice
 from cloche.workspace.errors import ChangesRefused, EditedMeanwhile
 from cloche.workspace.report import Committed
+from cloche.workspace.transaction import Transaction
 
-Body = Callable[[Session], Awaitable[ArtifactMade | None]]
+Body = Callable[[Sessions], Awaitable[tuple[ArtifactMade, ...]]]
 
 _HELD = (
     "held, and nothing in the project changed: `cloche diff DIR --text` shows it, "
@@ -56,18 +58,20 @@ class Conclusion:
     held: str = ""
 
 
-async def conclude(work: Work, session: Session, status: int) -> Conclusion:
+async def conclude(
+    work: Work, session: Session, transaction: Transaction, status: int
+) -> Conclusion:
     """End the transaction of a run as its options and its outcome want it.
 
     Raises what Transaction.commit raises. What was refused for its changes,
     or for edits of the user's, is held.
     """
-    transaction, options = session.transaction, work.options
+    options = work.options
     if not work.commits or options.discard or (status != 0 and not options.keep):
         await in_thread(transaction.rollback)
         return Conclusion()
     if options.hold:
-        held = await _hold(work, session)
+        held = await _hold(work, session, transaction)
         session.emit(Note(text=_HELD if held else "nothing to hold: the run changed nothing"))
         return Conclusion(held=held)
     choice = Choice(conflicts=options.conflicts, check_reads=options.check_reads)
@@ -82,7 +86,7 @@ async def conclude(work: Work, session: Session, status: int) -> Conclusion:
     except (ChangesRefused, EditedMeanwhile) as refusal:
         # Held or not, the refusal is what the caller hears of.
         with suppress(ClocheError, OSError):
-            if await _hold(work, session):
+            if await _hold(work, session, transaction):
                 refusal.remedy = remedy_of(refusal)
         for reason in refusal.reasons if isinstance(refusal, ChangesRefused) else ():
             session.note(Denied(step="commit", rule="commit", tried=reason, remedy=refusal.remedy))
@@ -117,8 +121,8 @@ def notes_of(done: Committed) -> tuple[str, ...]:
     )
 
 
-async def _hold(work: Work, session: Session) -> str:
-    transaction, hidden = session.transaction, frozenset(session.was_hidden)
+async def _hold(work: Work, session: Session, transaction: Transaction) -> str:
+    hidden = frozenset(session.was_hidden)
     held = await past_return(transaction.hold, work.verb, hidden=hidden, when=time.time())
     if held is None:
         return ""

@@ -146,6 +146,9 @@ class RunResult:
     exit_status: int
     seconds: float
     artifact: ArtifactMade | None = None
+    """The package, when one was made and no other."""
+    artifacts: tuple[ArtifactMade, ...] = ()
+    """All packages: one of each part."""
     committed: ChangesCommitted | None = None
     held: str = ""
     """The transaction that is held in place of a commit, if one is."""

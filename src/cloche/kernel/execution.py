@@ -14,7 +14,9 @@ from cloche.kernel.conclusion import Work, conclude
 from cloche.kernel.context import ExecutionContext, RunResult
 from cloche.kernel.ends import in_thread, past_return
 from cloche.kernel.errors import StepFailed
+from cloche.kernel.parts import Part
 from cloche.kernel.session import Machine, Session
+from cloche.kernel.sessions import Sessions, sessions_of
 from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import host_rules
 from cloche.kernel.writing import wait_to_write
@@ -33,6 +35,7 @@ _KEPT = (
     "the steps that were done are kept, outside of the project: the next `cloche {verb}` goes on "
     "from there, and runs again what depends on anything that you change (--fresh: all)"
 )
+_NOT_KEPT = "steps of several parts at once are not kept: the next run does them again"
 _COPIED = "steps get a copy of the project, which takes time and room, since overlays are refused"
 
 
@@ -44,6 +47,9 @@ class Terms:
     policy: Policy
     context: ExecutionContext
     provider: RuntimeProvider
+    """Of the whole project."""
+    parts: tuple[Part, ...]
+    """What the verbs are for; none in a directory of no runtime."""
     state_home: Path
 
 
@@ -61,6 +67,7 @@ async def execute(work: Work, terms: Terms, stream: EventStream) -> RunResult:
             verb=work.verb,
             project=str(terms.context.project_root),
             steps=(),
+            parts=tuple((part.name, part.claim.detection.stack) for part in terms.parts),
         )
     )
     try:
@@ -103,25 +110,29 @@ async def _transact(
         collect=terms.machine.platform.collect,
     )
     try:
-        owned = terms.provider.destroy(_NoFiles())
         await wait_to_write(workspace, terms.context.project_root, work.options, stream.emit)
         if work.resumes and work.options.fresh:
             await in_thread(workspace.forget_work)
-        transaction = await in_thread(workspace.begin, owned=owned, resumes=work.resumes)
+        owned = tuple(name for part in terms.parts for name in part.owned)
+        resumes = work.resumes and len(terms.parts) == 1
+        transaction = await in_thread(workspace.begin, owned=owned, resumes=resumes)
         try:
             session = _session(work, terms, transaction, stream, job)
+            sessions = await in_thread(sessions_of, session, terms.parts)
             group = terms.context.project_root.stat().st_gid
             if warning := group_warning(user=os.geteuid(), group=os.getegid(), of_project=group):
                 stream.emit(Note(text=warning))
             if refused := terms.machine.features.refused_overlay:
                 stream.emit(Note(text=f"{_COPIED}: {refused}"))
-            made, status = await _body(work, session)
-            conclusion = await conclude(work, session, status)
+            made, status = await _body(work, sessions)
+            conclusion = await conclude(work, session, transaction, status)
         except BaseException:
             # Also on cancellation: what was not committed never happened.
             with suppress(ClocheError, OSError):
                 if await in_thread(transaction.set_aside):
                     stream.emit(Note(text=_KEPT.format(verb=work.verb)))
+                elif work.resumes and sessions.is_several:
+                    stream.emit(Note(text=_NOT_KEPT))
             raise
     finally:
         await past_return(workspace.close)  # what was committed before an interrupt stays said
@@ -130,12 +141,13 @@ async def _transact(
         outcome="ok" if status == 0 else "failed",
         exit_status=status,
         seconds=time.monotonic() - began,
-        artifact=made,
+        artifact=made[0] if len(made) == 1 else None,
+        artifacts=made,
         committed=conclusion.committed,
         held=conclusion.held,
-        denials=tuple(session.denials),
-        containment=dict(session.containment),
-        trials=dict(session.trials),
+        denials=sessions.denials(),
+        containment=sessions.containment(),
+        trials=sessions.trials(),
     )
 
 
@@ -154,26 +166,14 @@ def group_warning(*, user: int, group: int, of_project: int) -> str:
     )
 
 
-async def _body(work: Work, session: Session) -> tuple[ArtifactMade | None, int]:
+async def _body(work: Work, sessions: Sessions) -> tuple[tuple[ArtifactMade, ...], int]:
     """Run the verb; a command a person typed may fail without that being an error of ours."""
     try:
-        return await work.body(session), 0
+        return await work.body(sessions), 0
     except StepFailed as failure:
         if work.verb != "run":
             raise
-        return None, failure.status
-
-
-class _NoFiles:
-    """A view of nothing: some answers of a provider depend on no project."""
-
-    def names(self, pattern: str, *, limit: int = 0) -> tuple[str, ...]:
-        del pattern, limit
-        return ()
-
-    def read(self, name: str, *, limit: int = 0) -> bytes | None:
-        del name, limit
-        return None
+        return (), failure.status
 
 
 def _session(
@@ -186,6 +186,7 @@ def _session(
         options=work.options,
         provider=terms.provider,
         transaction=transaction,
+        whole=transaction,
         emit=stream.emit,
         job=job,
     )

@@ -26,6 +26,8 @@ class Running:
     places: Places
     process: SandboxedProcess
     egress: Egress
+    held: tuple[int, int]
+    """Bytes and files that were there before the program, and are not its own."""
 
 
 async def follow(running: Running, session: Session) -> tuple[Exit, frozenset[str]]:
@@ -33,7 +35,7 @@ async def follow(running: Running, session: Session) -> tuple[Exit, frozenset[st
     process, step = running.process, running.step
     parser = session.provider.parser(step.parser) if step.parser else None
     reader = LineReader(step.id, parser, step.expected, session.emit)
-    held, kept = running.places.held(), running.places.kept
+    held, kept = running.held, running.places.kept
     limits = running.grant.limits
     async with watch_disk(session.transaction, limits, process, held=held, kept=kept) as quota:
         feeding = asyncio.create_task(_feed(process, session))

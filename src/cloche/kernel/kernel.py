@@ -16,16 +16,16 @@ from cloche.kernel.ends import past_return
 from cloche.kernel.errors import AlreadyThere, NoRuntime, NoToolchain
 from cloche.kernel.execution import Terms
 from cloche.kernel.own import find_own_places
+from cloche.kernel.parts import Claim, Part, find_parts, find_whole
 from cloche.kernel.project import Project
 from cloche.kernel.queue import Queue
 from cloche.kernel.session import Machine
 from cloche.kernel.toolchains import find_toolchains
-from cloche.kernel.view import DirectoryView
 from cloche.model.paths import JailPath
 from cloche.model.tier import Tier
 from cloche.policy.schema import Policy
 from cloche.runtimes.plain import PlainProvider
-from cloche.runtimes.provider import Detection, RuntimeProvider, Template
+from cloche.runtimes.provider import RuntimeProvider, Template
 from cloche.runtimes.toolchain import Toolchain
 from cloche.sandbox.errors import CannotConfine
 from cloche.sandbox.features import Features
@@ -116,48 +116,54 @@ class Kernel:
         path: Path | str,
         *,
         any_directory: bool = False,
+        parts: tuple[str, ...] = (),
         context: ExecutionContext | None = None,
     ) -> Project:
         """Open a project by looking at its files; nothing of it runs.
 
         With `any_directory` a directory of no known runtime is accepted, for
-        `run`. `context` holds the terms its runs follow (their root is `path`
+        `run`. `parts` names the directories that the verbs are for, where not all
+        are meant. `context` holds the terms its runs follow (their root is `path`
         all the same); without one the policy alone decides. Raises NoRuntime,
-        NoToolchain, StateUnavailable, CacheUnusable.
+        TooManyParts, NoSuchPart, TreeTooLarge, NoToolchain, StateUnavailable, CacheUnusable.
         """
         root = Path(os.path.realpath(path))
         if not root.is_dir():
             raise NoRuntime(str(path))
-        found = await asyncio.to_thread(self._detect, root)
-        if found is None and not any_directory:
+        claims = await asyncio.to_thread(self._find_claims, root, parts, whole_only=any_directory)
+        if not claims and not any_directory:
             raise NoRuntime(str(path))
-        provider, detection = found or (PlainProvider(), None)
-        # A plain directory still gets the tools this user has, in PATH.
-        needed = (provider,) if found else self._providers
-        tools = await asyncio.to_thread(
-            self._tools, *needed, strict=found is not None, project=root
-        )
+        providers = tuple({id(c.provider): c.provider for c in claims}.values())
         state = await asyncio.to_thread(find_state, root, self._state_home)
-        machine = Machine(
-            platform=self._platform,
-            features=await self._find_features(state.parent),
-            host=self._platform.host(),
-            toolchains=tools,
-            caches={name: Cache(self._cache_home, name) for p in needed for name in p.caches},
-            environment=self._environment,
-            key_home=self._state_home,
-            own_places=self._own_places,
-            now=time.time,
-            queue=self._queue,
-        )
+        features = await self._find_features(state.parent)
+
+        async def machine(needed: tuple[RuntimeProvider, ...], *, strict: bool) -> Machine:
+            tools = await asyncio.to_thread(self._tools, *needed, strict=strict, project=root)
+            return Machine(
+                platform=self._platform,
+                features=features,
+                host=self._platform.host(),
+                toolchains=tools,
+                caches={name: Cache(self._cache_home, name) for p in needed for name in p.caches},
+                environment=self._environment,
+                key_home=self._state_home,
+                own_places=self._own_places,
+                now=time.time,
+                queue=self._queue,
+            )
+
+        machines = {id(p): await machine((p,), strict=True) for p in providers}
+        whole = claims[0].provider if [c.prefix for c in claims] == [""] else PlainProvider()
         terms = Terms(
-            machine=machine,
+            # A plain directory still gets the tools this user has, in PATH.
+            machine=machines.get(id(whole)) or await machine(self._providers, strict=False),
             policy=self._policy,
             context=replace(context or ExecutionContext.full(root), project_root=root),
-            provider=provider,
+            provider=whole,
+            parts=tuple(Part(claim=c, machine=machines[id(c.provider)]) for c in claims),
             state_home=self._state_home,
         )
-        return Project(detection, terms)
+        return Project(terms)
 
     async def _find_features(self, home: Path) -> Features:
         """Probe the strongest tier, and the weakest that the policy allows where nothing runs in that."""
@@ -166,10 +172,13 @@ class Kernel:
             return await self._platform.probe(home, Tier.LANDLOCK)
         return features
 
-    def _detect(self, root: Path) -> tuple[RuntimeProvider, Detection] | None:
-        view = DirectoryView(root)
-        found = [(p, d) for p in self._providers if (d := p.detect(view)) is not None]
-        return max(found, key=lambda pair: pair[1].confidence, default=None)
+    def _find_claims(
+        self, root: Path, parts: tuple[str, ...], *, whole_only: bool
+    ) -> tuple[Claim, ...]:
+        if not whole_only:
+            return find_parts(root, self._providers, parts)
+        whole = find_whole(root, self._providers)
+        return (whole,) if whole else ()
 
     def _tools(
         self, *providers: RuntimeProvider, strict: bool = False, project: Path | None = None

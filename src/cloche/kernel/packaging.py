@@ -25,16 +25,16 @@ _NOT_TRIED = (
 )
 
 
-def artifact_path(spec: ArtifactSpec) -> JailPath:
-    """Say where in the project the package of `spec` goes."""
+def artifact_path(spec: ArtifactSpec, session: Session) -> JailPath:
+    """Say where in the project the package of `spec` goes: two parts may have one name and version."""
     name = f"{spec.name}-{spec.version}".replace("/", "-").lstrip("@.")
-    return JailPath((DIRECTORY, f"{name}{SUFFIX}"))
+    return JailPath.parse(f"{DIRECTORY}/{session.transaction.prefix}/{name}{SUFFIX}")
 
 
 def make_package(plan: Plan, session: Session) -> ArtifactMade:
     """Write the package of `plan` and its attestation into the transaction. Blocks; raises what artifact raises."""
     spec = _spec(plan)
-    target = artifact_path(spec)
+    target = artifact_path(spec, session)
     out = session.transaction.scratch("package") / target.name
     made = write_package(
         session.transaction,
@@ -47,11 +47,11 @@ def make_package(plan: Plan, session: Session) -> ArtifactMade:
         session.epoch,
     )
     attestation = signing().write_attestation(out, made.sha256, session)
-    session.transaction.take(out, target)
-    session.transaction.take(attestation, JailPath((DIRECTORY, attestation.name)))
-    event = ArtifactMade(path=str(target), sha256=made.sha256, size=made.size, files=made.files)
-    session.emit(event)
-    return event
+    session.whole.take(out, target)
+    session.whole.take(attestation, JailPath((*target.parts[:-1], attestation.name)))
+    return ArtifactMade(
+        path=str(target), sha256=made.sha256, size=made.size, files=made.files, part=session.part
+    )
 
 
 def _spec(plan: Plan) -> ArtifactSpec:
@@ -84,7 +84,7 @@ def signing() -> ModuleType:
 async def prove_package(plan: Plan, session: Session) -> None:
     """Read the package again, check every digest and the signature, then start it in a jar and see it answer."""
     spec = _spec(plan)
-    path = artifact_path(spec)
+    path = artifact_path(spec, session)
     copy = session.transaction.scratch(f"proof-{session.steps_run}")
     package = copy / path.name
     extracted = copy / "content"
@@ -106,7 +106,7 @@ async def prove_package(plan: Plan, session: Session) -> None:
 
 
 def _copy_out(session: Session, path: JailPath, target: Path) -> None:
-    descriptor = session.transaction.open_file(path)
+    descriptor = session.whole.open_file(path)
     with os.fdopen(descriptor, "rb") as source, target.open("xb") as out:
         while block := source.read(1 << 20):
             out.write(block)

@@ -19,7 +19,7 @@ from cloche.kernel.gate import gate
 from cloche.kernel.invariants import check_plan
 from cloche.kernel.outcome import failure_of, judge, may_fall_back
 from cloche.kernel.outputs import take_outputs
-from cloche.kernel.places import Grounds, find_places
+from cloche.kernel.places import Grounds, Places, find_places
 from cloche.kernel.receipts import receipt_of
 from cloche.kernel.session import Session
 from cloche.kernel.surroundings import hosts_of, survey, user_files
@@ -36,6 +36,7 @@ from cloche.model.grant import Grant
 from cloche.model.step import Plan, Step
 from cloche.sandbox.planner import plan_sandbox
 from cloche.sandbox.platform import Exit, SandboxedProcess
+from cloche.workspace.usage import measure_place
 
 
 async def run_plan(
@@ -148,6 +149,7 @@ async def _confined(grant: Grant, plan: Plan, session: Session) -> AsyncIterator
         ),
         number=session.steps_run,
     )
+    held = await in_thread(_held, places, session)
     sandbox = plan_sandbox(
         grant, survey(step, places, session)
     )  # (4) every REQUIRED barrier is there
@@ -168,10 +170,23 @@ async def _confined(grant: Grant, plan: Plan, session: Session) -> AsyncIterator
         session.containment[step.id], session.trials[step.id] = rows, trials
         session.emit(Confined(step=step.id, barriers=rows, trials=trials))
         await egress.start()
-        yield Running(step=step, grant=grant, places=places, process=process, egress=egress)
+        yield Running(
+            step=step, grant=grant, places=places, process=process, egress=egress, held=held
+        )
     finally:
         # A cancelled run must still leave no process, socket or mount behind.
         await to_its_end(_end(grant, process, egress, session))
+
+
+def _held(places: Places, session: Session) -> tuple[int, int]:
+    """Give the bytes and files that are no doing of the step.
+
+    Where other parts write to the same disk it is measured for what they do, and then all must be known.
+    """
+    if not session.part:
+        return places.held()
+    sizes = [session.transaction.usage(), *map(measure_place, places.kept)]
+    return sum(used for used, _ in sizes), sum(entries for _, entries in sizes)
 
 
 def _granted(step: Step, session: Session, *, by_person: bool) -> Grant:

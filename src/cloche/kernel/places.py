@@ -10,7 +10,7 @@ from cloche.model.paths import JailPath
 from cloche.model.step import Access, Mount, Plan, Source, Step
 from cloche.sandbox.mounts import BindReadOnly, BindWritable, MountOp, Overlay
 from cloche.workspace.replica import Replica
-from cloche.workspace.transaction import Transaction
+from cloche.workspace.subtree import Subtree
 from cloche.workspace.usage import measure_place
 
 
@@ -38,7 +38,7 @@ class Places:
 class Grounds:
     """What places are made from: one run's transaction, caches, package and configuration."""
 
-    transaction: Transaction
+    transaction: Subtree
     caches: Mapping[str, Cache]
     user_config: tuple[BindReadOnly, ...]
     """Binds relative to the mount's target; see kernel.registry."""
@@ -122,7 +122,7 @@ def _replicated(
     return BindWritable(source=str(replica.place), target=operation.target), replica
 
 
-def _project(mount: Mount, transaction: Transaction, name: str) -> Overlay:
+def _project(mount: Mount, transaction: Subtree, name: str) -> Overlay:
     if mount.access is Access.PRIVATE:
         return Overlay(
             lowers=tuple(map(str, transaction.lowers)),
@@ -136,9 +136,7 @@ def _project(mount: Mount, transaction: Transaction, name: str) -> Overlay:
     return replace(layers, identity=transaction.base_identity)
 
 
-def _layered(
-    mount: Mount, lowers: tuple[Path, ...], transaction: Transaction, name: str
-) -> Overlay:
+def _layered(mount: Mount, lowers: tuple[Path, ...], transaction: Subtree, name: str) -> Overlay:
     upper = transaction.scratch(f"{name}-upper")
     work = transaction.scratch(f"{name}-work")
     return Overlay(

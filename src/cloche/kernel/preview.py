@@ -3,12 +3,18 @@
 import asyncio
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 from watchfiles import DefaultFilter, awatch
 
+from cloche.capability.constraint import least
 from cloche.kernel.errors import InvariantBroken, NotReady
 from cloche.kernel.service import Service, serve
 from cloche.kernel.session import Session
+from cloche.kernel.sessions import Sessions, all_at_once
+from cloche.model.event import ArtifactMade, Note
+from cloche.model.step import Plan
+from cloche.runtimes.provider import CannotPlan
 from cloche.sandbox.platform import SandboxedProcess
 
 _LARGEST_EDIT = 16 << 20
@@ -16,12 +22,43 @@ _LARGEST_EDIT = 16 << 20
 _NOT_EDITS = ("node_modules", ".git", "dist", "build", ".next", "artifacts", "coverage")
 
 
-async def preview(session: Session) -> None:
-    """Serve until cancelled, or until the program ends. Raises NotReady, PortUnavailable."""
-    plan = session.provider.preview(session.view(), session.facts())
+async def preview(sessions: Sessions) -> tuple[ArtifactMade, ...]:
+    """Serve every part that can be until cancelled, or until a program ends.
+
+    Raises CannotPlan when there is none, NotReady, PortUnavailable.
+    """
+    plans: dict[str, Plan] = {}
+    refusals: list[CannotPlan] = []
+    for session in sessions.parts:
+        try:
+            plans[session.part] = session.provider.preview(session.view(), session.facts())
+        except CannotPlan as refusal:
+            refusals.append(refusal)
+            if sessions.is_several:
+                session.emit(Note(text=f"it has no preview: {refusal}"))
+    serving = tuple(session for session in sessions.parts if session.part in plans)
+    if not serving:
+        raise refusals[0]
+    first = serving[0]
+    for session in serving if len(serving) > 1 else ():
+        # All are held as long as the run is, so none may wait for another: each gets its share.
+        share = session.machine.queue.budget.memory_bytes // len(serving)
+        least_of = least(session.context.max_memory_bytes, share)
+        session.context = replace(session.context, max_memory_bytes=least_of)
+        session.job = sessions.whole.job
+
+    async def one(session: Session) -> None:
+        port = session.options.port if session is first else 0
+        await _serve(plans[session.part], session, port)
+
+    await all_at_once(one, serving)
+    return ()
+
+
+async def _serve(plan: Plan, session: Session, port: int) -> None:
     if len(plan.steps) != 1:
         raise InvariantBroken("preview", "I6", "a preview is one service step")
-    async with serve(plan.steps[0], plan, session, port=session.options.port) as service:
+    async with serve(plan.steps[0], plan, session, port=port) as service:
         await _mirror_edits(service, session)
     raise NotReady(plan.steps[0].id, "its program ended")
 
@@ -43,7 +80,7 @@ async def _mirror_edits(service: Service, session: Session) -> None:
 
 
 async def _carry(names: Iterable[str], session: Session, process: SandboxedProcess) -> None:
-    hidden = session.policy.hidden(tuple(names))
+    hidden = session.hides(tuple(names))
     for name in names:
         if name in hidden:
             # The project is below the sandbox's view, so a new secret shows there: an empty file hides it.

@@ -1,6 +1,6 @@
 """One project: the verbs a caller has on it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -15,10 +15,11 @@ from cloche.kernel.pipeline import run_plan
 from cloche.kernel.preview import preview
 from cloche.kernel.run import Run
 from cloche.kernel.screening import Judges, screen_rules
-from cloche.kernel.session import Session
+from cloche.kernel.sessions import Sessions
 from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import REGISTRIES, command_plan
 from cloche.model.conflicts import Conflicts
+from cloche.model.event import ArtifactMade
 from cloche.policy.globs import Glob
 from cloche.runtimes.provider import Detection
 from cloche.workspace.choice import Choice, Matcher
@@ -44,30 +45,38 @@ def _matcher(pattern: str) -> Matcher:
 class Project:
     """A project as the kernel holds it. Making one ran nothing of it."""
 
-    def __init__(self, detection: Detection | None, terms: Terms) -> None:
+    def __init__(self, terms: Terms) -> None:
         self.root = terms.context.project_root
-        self.detection = detection
+        self.parts: Mapping[str, Detection] = {
+            part.name: part.claim.detection for part in terms.parts
+        }
+        """What the verbs are for, by directory; "." alone where the project is one."""
         self._terms = terms
+
+    @property
+    def detection(self) -> Detection | None:
+        """What the project is as a whole; None when it is that of its parts, or of no runtime."""
+        return self.parts.get(".")
 
     def resolve(self, options: RunOptions = _DEFAULTS) -> Run:
         """Lock, fetch and materialise the dependencies."""
-        return self._run("resolve", verbs.resolve, options)
+        return self._run("resolve", verbs.resolve_all, options)
 
     def build(self, options: RunOptions = _DEFAULTS) -> Run:
         """Build, without network."""
-        return self._run("build", verbs.build, options)
+        return self._run("build", verbs.of_each(verbs.build), options)
 
     def test(self, options: RunOptions = _DEFAULTS) -> Run:
         """Run the project's own tests, without network."""
-        return self._run("test", verbs.test, options)
+        return self._run("test", verbs.of_each(verbs.test), options)
 
     def package(self, options: RunOptions = _DEFAULTS) -> Run:
         """Package what is built."""
-        return self._run("package", verbs.package, options)
+        return self._run("package", verbs.of_each(verbs.package), options)
 
     def validate(self, options: RunOptions = _DEFAULTS) -> Run:
         """Check sources and package, and see the package answer."""
-        return self._run("validate", verbs.validate, options)
+        return self._run("validate", verbs.of_each(verbs.validate), options)
 
     def ship(self, options: RunOptions = _DEFAULTS) -> Run:
         """Resolve, build, package, validate: one transaction; what one that failed did is not done again."""
@@ -80,10 +89,12 @@ class Project:
     def run(self, argv: tuple[str, ...], options: RunOptions = _DEFAULTS) -> Run:
         """Run any command under the jar; its effects are committed when it exits 0."""
 
-        async def body(session: Session) -> None:
+        async def body(sessions: Sessions) -> tuple[ArtifactMade, ...]:
+            session = sessions.whole
             if REGISTRIES in options.network:
                 await allow_registries(session)
             await run_plan(command_plan(argv, options), session, by_person=True)
+            return ()
 
         return self._run("run", body, options)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cloche.model.limits import Limits
 from cloche.sandbox.platform import SandboxedProcess
 from cloche.workspace.errors import TreeTooLarge
-from cloche.workspace.transaction import Transaction
+from cloche.workspace.subtree import Subtree
 from cloche.workspace.usage import measure_place, measure_private
 
 _INTERVAL = 0.25
@@ -38,7 +38,7 @@ class Space:
 
 @asynccontextmanager
 async def watch_disk(
-    transaction: Transaction,
+    transaction: Subtree,
     limits: Limits,
     process: SandboxedProcess,
     *,
@@ -67,7 +67,7 @@ async def watch_disk(
 
 
 async def _watch(
-    transaction: Transaction,
+    transaction: Subtree,
     limits: Limits,
     process: SandboxedProcess,
     quota: Quota,
@@ -111,7 +111,7 @@ def has_shrunk(then: Space, now: Space, limits: Limits) -> bool:
 
 
 def _measured(
-    transaction: Transaction,
+    transaction: Subtree,
     process: SandboxedProcess,
     limits: Limits,
     held: tuple[int, int],
@@ -133,7 +133,7 @@ def _measured(
     return "", ""
 
 
-def _spaces(transaction: Transaction, process: SandboxedProcess) -> tuple[Space, ...]:
+def _spaces(transaction: Subtree, process: SandboxedProcess) -> tuple[Space, ...]:
     states = [transaction.space()]
     if process.own_place is not None:
         states.append(os.fstatvfs(process.own_place))

@@ -22,8 +22,9 @@ from cloche.runtimes.toolchain import Toolchain
 from cloche.sandbox.features import Features
 from cloche.sandbox.layout import HostSystem
 from cloche.sandbox.platform import Platform
+from cloche.workspace.jail import join
 from cloche.workspace.merged import Entry
-from cloche.workspace.transaction import Transaction
+from cloche.workspace.subtree import Subtree
 
 # Trees that tools make: looking through them for manifests would be slow and mean nothing.
 _NOT_SOURCES = ("node_modules", ".git")
@@ -52,17 +53,22 @@ class Machine:
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """One run: mutable, owned by the task that runs it."""
+    """One run, or its share of it that one part has: mutable, owned by the task that runs it."""
 
     machine: Machine
     policy: Policy
     context: ExecutionContext
     options: RunOptions
     provider: RuntimeProvider
-    transaction: Transaction
+    transaction: Subtree
+    """What it has of the run's transaction."""
+    whole: Subtree
+    """All of the run's transaction: where packages go."""
     emit: Callable[[Event], None]
     job: str
-    """The name of this run in its first event and in the queue."""
+    """The name in the queue of who waits there; of a whole run the one in its first event."""
+    part: str = ""
+    """The name of the part, where there are several."""
     registry: Registry | None = None
     package: Path | None = None
     epoch: int = 315_532_800  # 1980-01-01, the earliest time every archive format can hold
@@ -97,22 +103,47 @@ class Session:
         return TransactionView(self.transaction)
 
     def hidden(self) -> tuple[str, ...]:
-        """Give what of the project no sandbox may see, and what a hidden name links to."""
+        """Give what of the project no sandbox may see, and what a hidden name links to, as far as it is seen."""
         passed = tuple(name for name in _NOT_SOURCES if not self.policy.looks_into(name))
         limit = _MOST_FILES if passed == _NOT_SOURCES else _MOST_FILES_OF_TOOLS
-        # A list cut short would show the secrets it left out: beyond the limit nothing starts.
-        entries = self.transaction.names(limit=limit, exclude=passed)
-        seen = {str(entry.path): entry for entry in entries}
+        prefix = self.transaction.prefix
+        # A list cut short would show the secrets it left out: beyond the limit nothing starts. What
+        # other parts have made is not looked at, since their programs change it just now.
+        seen = {
+            **{
+                str(entry.path): entry
+                for entry in self.transaction.around(limit=limit, exclude=passed)
+            },
+            **{
+                join(prefix, str(entry.path)): entry
+                for entry in self.transaction.names(limit=limit, exclude=passed)
+            },
+        }
         names = tuple(name for name, entry in seen.items() if entry.kind in ("file", "link"))
         hidden = with_targets(self.policy.hidden(names), seen, self.context.project_root)
         self.was_hidden.update(hidden)
-        return hidden
+        return tuple(name.removeprefix(f"{prefix}/") for name in hidden if is_below(prefix, name))
+
+    def hides(self, names: tuple[str, ...]) -> frozenset[str]:
+        """Give those of `names`, of files in what is seen, that the policy hides."""
+        prefix = self.transaction.prefix
+        hidden = set(self.policy.hidden(tuple(join(prefix, name) for name in names)))
+        return frozenset(name for name in names if join(prefix, name) in hidden)
+
+    def labelled(self, step: str) -> str:
+        """Give the id of a step as it is told outside of its part."""
+        return f"{self.part}/{step}" if self.part else step
 
     def note(self, event: Event) -> None:
         """Emit `event` and remember it when it is a denial."""
         if isinstance(event, Denied):
             self.denials.append(event)
         self.emit(event)
+
+
+def is_below(prefix: str, name: str) -> bool:
+    """Tell whether the path `name` lies below the directory `prefix`, "" for the project. Pure."""
+    return not prefix or name.startswith(f"{prefix}/")
 
 
 def with_targets(
@@ -140,7 +171,7 @@ def with_targets(
 class TransactionView:
     """A ProjectView over a transaction: base and changes as one, through no link."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Subtree) -> None:
         self._transaction = transaction
         self._names: tuple[str, ...] | None = None
 

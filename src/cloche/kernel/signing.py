@@ -28,7 +28,7 @@ def check_own(copy: Path, path: JailPath, session: Session) -> None:
     here = JailPath((*path.parts[:-1], path.parts[-1] + SUFFIX))
     target = copy.with_name(copy.name + SUFFIX)
     try:
-        descriptor = session.transaction.open_file(here)
+        descriptor = session.whole.open_file(here)
     except FileNotFoundError as error:
         raise AttestationMissing(str(here)) from error
     with os.fdopen(descriptor, "rb") as source, target.open("xb") as out:

@@ -1,19 +1,19 @@
 """The verbs as sequences of steps. `ship` is four of them in one transaction."""
 
-from collections.abc import Awaitable, Callable
-
+from cloche.kernel.conclusion import Body
 from cloche.kernel.discovery import learn_registry
 from cloche.kernel.ends import in_thread
 from cloche.kernel.errors import InvariantBroken
 from cloche.kernel.packaging import make_package, prove_package
 from cloche.kernel.pipeline import run_plan
 from cloche.kernel.session import Session
+from cloche.kernel.sessions import Act, Sessions, side_by_side
 from cloche.kernel.trail import Trail
 from cloche.model.event import ArtifactMade
 
 _MOST_ROUNDS = 4
 
-Verb = Callable[[Session], Awaitable[ArtifactMade | None]]
+Made = tuple[ArtifactMade, ...]
 
 
 async def resolve(session: Session, trail: Trail | None = None) -> None:
@@ -43,7 +43,9 @@ async def package(session: Session) -> ArtifactMade:
     await run_plan(plan, session)
     if plan.again:  # what its steps made decides what goes in
         plan = session.provider.package(session.view(), session.facts())
-    return await in_thread(make_package, plan, session)
+    made = await in_thread(make_package, plan, session)
+    session.emit(made)
+    return made
 
 
 async def validate(session: Session) -> None:
@@ -53,14 +55,40 @@ async def validate(session: Session) -> None:
     await prove_package(plan, session)
 
 
-async def ship(session: Session) -> ArtifactMade:
+async def resolve_all(sessions: Sessions) -> Made:
+    """Resolve every part; the tools of one runtime are asked for their registries once."""
+    asked: dict[str, Session] = {}
+    for session in sessions.parts if sessions.is_several else ():
+        first = asked.setdefault(session.provider.runtime_id, session)
+        if first is session:
+            session.registry = await learn_registry(session)
+        session.registry = first.registry
+    await side_by_side(resolve, sessions.parts)
+    return ()
+
+
+def of_each(act: Act[ArtifactMade | None]) -> Body:
+    """Give the verb that does `act` for every part at once."""
+
+    async def body(sessions: Sessions) -> Made:
+        made = await side_by_side(act, sessions.parts)
+        return tuple(each for each in made if each is not None)
+
+    return body
+
+
+async def ship(sessions: Sessions) -> Made:
     """Resolve, build, package, validate: one transaction, all or nothing.
 
-    After one that failed, the steps up to `package` that it did and that would do the same do not run.
+    After one that failed, the steps up to `package` that it did and that would do the same do not run:
+    of one part. A layer of several would be that of none.
     """
-    trail = Trail(session)
-    await resolve(session, trail)
-    await build(session, trail)
-    made = await package(session)
-    await validate(session)
+    trail = None if sessions.is_several else Trail(sessions.parts[0])
+    if trail is None:
+        await resolve_all(sessions)
+    else:
+        await resolve(sessions.parts[0], trail)
+    await side_by_side(lambda session: build(session, trail), sessions.parts)
+    made = await side_by_side(package, sessions.parts)
+    await side_by_side(validate, sessions.parts)
     return made

@@ -8,7 +8,7 @@ from cloche.runtimes.project import MANIFEST_BYTES
 from cloche.workspace.jail import read_file
 
 _MOST_ENTRIES = 20_000
-_NOT_SOURCES = frozenset({"node_modules", ".git", "target", "dist"})
+NOT_SOURCES = frozenset({"node_modules", ".git", "target", "dist"})
 
 
 class DirectoryView:
@@ -28,7 +28,7 @@ class DirectoryView:
                     seen += 1
                     name = f"{relative}/{entry.name}" if relative else entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in _NOT_SOURCES:
+                        if entry.name not in NOT_SOURCES:
                             pending.append(name)
                     elif entry.is_file(follow_symlinks=False) and fnmatchcase(name, pattern):
                         found.append(name)

@@ -11,9 +11,21 @@ from cloche.model.trial import Trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Base of all events. `at` is seconds since the run began, set by the stream."""
+    """Base of all events. `at` is seconds since the run began, set by the stream.
+
+    `part` is the directory of the part that it is about, where a project has several: then the ids
+    of steps begin with it.
+    """
 
     at: float = 0.0
+    part: str = ""
+
+    def of_part(self, name: str) -> "Event":
+        """Give this event as one of the part `name`."""
+        changes: dict[str, Any] = {"part": name}  # Any: a field's own type
+        if step := getattr(self, "step", ""):
+            changes["step"] = f"{name}/{step}"
+        return dataclasses.replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON
         """Give the wire form: a "type" in kebab case, then the fields."""
@@ -40,12 +52,13 @@ def _plain(value: Any) -> Any:  # Any: JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """A verb began; `steps` are the titles of what is planned."""
+    """A verb began; `steps` are the titles of what is planned, `parts` what it is done for: (directory, stack)."""
 
     job: str
     verb: str
     project: str
     steps: tuple[tuple[str, str], ...]
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,7 @@ def keep(held: Held, directory: str, state: int, effects: Effects) -> Held:
     others = held_names(state)
     with opened(state, directory) as at:
         for name in os.listdir(at):
-            if name == layout.SCRATCH or name.startswith(layout.WORK):
+            if name == layout.SCRATCH:
                 discard(at, name, effects, into=state)
         descriptor = effects.create(at, layout.HELD_RECORD, seal(held))
         os.close(descriptor)

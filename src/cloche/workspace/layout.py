@@ -8,8 +8,7 @@
     <state>/reserve-<n>             room for the end of a commit, given back when the disk is full there
     <state>/journal                 exists between the mark of a commit and its completion
     <state>/tx-<id>/up              upper layer: what the sandboxes wrote
-    <state>/tx-<id>/wk-<n>          overlay work directories
-    <state>/tx-<id>/scratch/<name>  private directories
+    <state>/tx-<id>/scratch/<name>  private directories, also the work directories of overlays
     <state>/tx-<id>/trash/<n>       what the commit deleted from the project
     <state>/tx-<id>/stamp           its ctime is when the transaction began
     <state>/tx-<id>/layer-<n>       an upper that a checkpoint sealed, a higher one over a lower

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cloche.model.paths import JailPath
@@ -43,7 +43,7 @@ class MergedTree:
 
     def open_file(self, path: JailPath) -> int:
         """Open a regular file for reading. Raises FileNotFoundError when there is none."""
-        place = self._find(path)
+        place = self._find(path.parts)
         if place is None:
             raise FileNotFoundError(2, "no such file", str(path))
         try:
@@ -67,13 +67,16 @@ class MergedTree:
 
     def status(self, path: str) -> os.stat_result | None:
         """Give the lstat of what is seen at `path`, None when there is nothing."""
-        place = self.top()
-        for part in path.split("/") if path else ():
-            below = self.child(place, part)
-            if below is None:
-                return None
-            place = below
-        return status_in(self._roots[place.layers[0]], place.path)
+        place = self._find(path.split("/") if path else ())
+        return None if place is None else status_in(self._roots[place.layers[0]], place.path)
+
+    def merging(self, path: str) -> tuple[int, ...]:
+        """Give which roots, counted from 0, make the directory that is seen at `path`; () for none."""
+        place = self._find(path.split("/") if path else ())
+        if place is None:
+            return ()
+        found = status_in(self._roots[place.layers[0]], place.path)
+        return place.layers if found is not None and stat.S_ISDIR(found.st_mode) else ()
 
     def is_directory(self, place: Place) -> bool:
         """Tell whether what is seen at `place` is a directory."""
@@ -88,7 +91,7 @@ class MergedTree:
         """
         start = self.top()
         if under:
-            found = self._find(JailPath.parse(under))
+            found = self._find(JailPath.parse(under).parts)
             if found is None:
                 return
             start = found
@@ -110,9 +113,9 @@ class MergedTree:
                 if entry.kind == "directory":
                     waiting.append(place)
 
-    def _find(self, path: JailPath) -> Place | None:
+    def _find(self, parts: Iterable[str]) -> Place | None:
         place = self.top()
-        for part in path.parts:
+        for part in parts:
             below = self.child(place, part)
             if below is None:
                 return None

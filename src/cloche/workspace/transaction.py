@@ -6,10 +6,8 @@ import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from cloche.model.conflicts import Conflicts
-from cloche.model.paths import JailPath
 from cloche.workspace import journal as journals
 from cloche.workspace import layout
 from cloche.workspace.apply import insist_on_moving
@@ -19,25 +17,22 @@ from cloche.workspace.compare import Comparer, Comparison
 from cloche.workspace.diff import Changes, has_more_than
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
-from cloche.workspace.errors import StateUnavailable, TransactionEnded
+from cloche.workspace.errors import StateUnavailable
 from cloche.workspace.finish import finish, refusal, touch_after, undo_numbers
 from cloche.workspace.held import Held, keep, open_all, put_back, shut_directories
 from cloche.workspace.intake import Intake
-from cloche.workspace.inventory import digest_project
 from cloche.workspace.jail import (
     names_in,
     open_directory,
     opened,
-    read_below,
 )
 from cloche.workspace.journal import Journal, Kind
-from cloche.workspace.merged import Entry
 from cloche.workspace.prepare import Preparer
 from cloche.workspace.report import Committed
 from cloche.workspace.reserve import keep_room
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.stack import Stack
-from cloche.workspace.usage import measure_private
+from cloche.workspace.subtree import Opened, Subtree
 
 _MANY = 1 << 62
 _WORTH_A_THREAD = 1000  # entries; below, two syncs take longer than one and the scan
@@ -50,7 +45,7 @@ _LOOKING = ScreenRules(
 )
 
 
-class Transaction:
+class Transaction(Subtree):
     """Open from its making by a Workspace to `commit` or `rollback`; for one thread at a time."""
 
     def __init__(
@@ -67,7 +62,6 @@ class Transaction:
         self._places, self._effects, self._owned = places, effects, owned
         self._is_held = held is not None
         self._directory = f"{layout.HELD if held else layout.TRANSACTION}{self.id}"
-        self._made = 0
         self._opened: dict[str, int] = {}
         found = os.fstat(places.project)
         self._owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
@@ -75,141 +69,49 @@ class Transaction:
             effects.rename(places.state, resumed, places.state, self._directory)
         elif held is None:
             effects.mkdir(places.state, self._directory, 0o700)
-        self._at = open_directory(places.state, self._directory)
+        at = open_directory(places.state, self._directory)
         if held is None:
             for name in (layout.SCRATCH, layout.TRASH):
-                effects.mkdir(self._at, name, 0o700)
-            self._insist_on_exchange()
-        self._stack = Stack(self._at, places.project, effects, self._owner, makes=held is None)
-        self._intake = Intake(self._stack, effects, self._owner)
+                effects.mkdir(at, name, 0o700)
+            self._insist_on_exchange(at)
+        self._stack = Stack(at, places.project, effects, self._owner, makes=held is None)
         if held is None:
-            self._stack.layer.give(self._at)
-            self._give_named(self._at, layout.SCRATCH)
-            self._stamp = touch_after(self._at, layout.STAMP, effects)
+            self._stack.layer.give(at)
+            with opened(at, layout.SCRATCH) as scratch:
+                self._stack.layer.give(scratch)
+            self._stamp = touch_after(at, layout.STAMP, effects)
         else:
-            put_back(held, self._stack.upper, self._at, self._effects)
+            put_back(held, self._stack.upper, at, self._effects)
             self._stamp = held.began
-        self.checkpoints = Checkpoints(
-            self._stack, self._at, places.state, effects, began=self._stamp, owned=owned
+        shared = Opened(
+            id=self.id,
+            at=at,
+            directory=self._directory,
+            places=places,
+            effects=effects,
+            stack=self._stack,
+            intake=Intake(self._stack, effects, self._owner),
+            checkpoints=Checkpoints(
+                self._stack, at, places.state, effects, began=self._stamp, owned=owned
+            ),
+            stamp=self._stamp,
         )
+        super().__init__(shared)
 
-    def _insist_on_exchange(self) -> None:
+    @property
+    def _at(self) -> int:
+        return self._shared.at
+
+    def _insist_on_exchange(self, at: int) -> None:
         """Refuse a file system that a commit would fail on, whatever the state was made on."""
         try:
-            self._effects.exchange(self._at, layout.SCRATCH, self._at, layout.TRASH)
+            self._effects.exchange(at, layout.SCRATCH, at, layout.TRASH)
         except OSError as error:
-            os.close(self._at)
+            os.close(at)
             discard(self._places.state, self._directory, self._effects)
             if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
             raise StateUnavailable(str(self._places.state_path), layout.NO_EXCHANGE) from error
-
-    @property
-    def upper(self) -> Path:
-        """The layer above the project; every overlay of the project writes to it."""
-        return self._path / layout.UPPER
-
-    @property
-    def base(self) -> Path:
-        """The project itself, which nothing here changes before the commit."""
-        return self._places.project_path
-
-    @property
-    def lowers(self) -> tuple[Path, ...]:
-        """What lies below `upper` in an overlay of the project, the topmost first."""
-        return (*(self._path / name for name in self._stack.sealed), self.base)
-
-    def read_base(self, path: str, *, limit: int) -> bytes | None:
-        """Give a file as the user left it, whatever the transaction made of it; None as in `read`."""
-        self._alive()
-        return read_below(self._places.project, path, limit)
-
-    @property
-    def base_identity(self) -> tuple[int, int]:
-        """(device, inode) of the project that is open here, whatever its path leads to by now."""
-        found = os.fstat(self._places.project)
-        return found.st_dev, found.st_ino
-
-    @property
-    def _path(self) -> Path:
-        return self._places.state_path / self._directory
-
-    def new_work(self) -> Path:
-        """Make an overlay work directory; each mount needs one of its own."""
-        self._made += 1
-        name = f"{layout.WORK}{self._made}"
-        self._effects.mkdir(self._alive(), name, 0o700)
-        self._give_named(self._at, name)
-        return self._path / name
-
-    def scratch(self, name: str) -> Path:
-        """Make a private directory that ends with the transaction."""
-        with opened(self._alive(), layout.SCRATCH) as scratch:
-            self._effects.mkdir(scratch, name, 0o700)
-            self._give_named(scratch, name)
-        return self._path / layout.SCRATCH / name
-
-    def open_build(self, name: str) -> Path:
-        """Give the directory NAME-KEY that lasts from run to run, in place of those of other keys."""
-        self._alive()
-        directory = f"{layout.BUILD}{name}"
-        kind = f"{layout.BUILD}{name.partition('-')[0]}-"
-        for other in names_in(self._places.state):
-            if other.startswith(kind) and other != directory:
-                discard(self._places.state, other, self._effects)
-        with contextlib.suppress(FileExistsError):
-            self._effects.mkdir(self._places.state, directory, 0o700)
-        self._give_named(self._places.state, directory)
-        return self._places.state_path / directory
-
-    def read(self, path: JailPath, *, limit: int) -> bytes | None:
-        """Give a file as the sandboxes see it; None when absent, not regular, or too long."""
-        self._alive()
-        return self._stack.tree.read(path, limit=limit)
-
-    def open_file(self, path: JailPath) -> int:
-        """Open a file as the sandboxes see it. Raises FileNotFoundError."""
-        self._alive()
-        return self._stack.tree.open_file(path)
-
-    def names(
-        self, under: str = "", *, limit: int = 200_000, exclude: tuple[str, ...] = ()
-    ) -> tuple[Entry, ...]:
-        """Give what is at and below `under` as the sandboxes see it. Raises TreeTooLarge."""
-        self._alive()
-        return tuple(self._stack.tree.walk(under, limit=limit, exclude=exclude))
-
-    def put(self, path: JailPath, content: bytes) -> None:
-        """Make `path` a file with `content`, mode 0644. Raises PathBlocked."""
-        with opened(self._alive(), layout.SCRATCH) as scratch:
-            self._intake.put(str(path), content, scratch)
-
-    def take(self, source: Path, path: JailPath, *, executable: bool = False) -> None:
-        """Move a file or a directory from this transaction's scratch to `path`, in place of what is there.
-
-        A file gets the mode 0644, or 0755. Raises PathBlocked.
-        """
-        inside = os.fspath(source.relative_to(self._path / layout.SCRATCH))
-        with opened(self._alive(), layout.SCRATCH) as scratch:
-            self._intake.take(inside, str(path), scratch, mode=0o755 if executable else 0o644)
-
-    def digest_base(self, hidden: frozenset[str]) -> str:
-        """Give a digest of the project as the user left it; see workspace.inventory."""
-        self._alive()
-        return digest_project(self._places.project, self._stamp, hidden)
-
-    def usage(self) -> tuple[int, int]:
-        """Give bytes on disk and entries of everything the transaction holds. Raises TreeTooLarge."""
-        at = os.dup(self._alive())  # its own, should the transaction end meanwhile
-        try:
-            return measure_private(at)
-        finally:
-            os.close(at)
-
-    def space(self) -> os.statvfs_result:
-        """Give what the file system has left, whatever the modes of the directories above are."""
-        self._alive()
-        return os.fstatvfs(self._stack.upper)
 
     def diff(self) -> Changes:
         """Give what a commit would change, unscreened."""
@@ -356,21 +258,12 @@ class Transaction:
             choice=choice,
         )
 
-    def _alive(self) -> int:
-        if self._at < 0:
-            raise TransactionEnded(self.id, "it was committed or rolled back")
-        return self._at
-
     def _close(self) -> None:
         self._stack.close()
         os.close(self._at)
-        self._at = -1
+        self._shared.at = -1
 
     def _fold(self) -> None:
         """Make all layers one. From here on there is nothing to continue from."""
         self.checkpoints.end()
         self._stack.fold(self._places.state)
-
-    def _give_named(self, at: int, name: str) -> None:
-        with opened(at, name) as descriptor:
-            self._stack.layer.give(descriptor)

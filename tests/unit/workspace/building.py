@@ -22,7 +22,7 @@ import pytest
 
 from cloche.workspace.effects import Effects
 from cloche.workspace.screen import ScreenRules, allow_all
-from cloche.workspace.transaction import Transaction
+from cloche.workspace.subtree import Subtree
 from cloche.workspace.workspace import Workspace
 from cloche_launch import calls
 
@@ -156,8 +156,8 @@ def own_namespaces() -> None:
     _apart.append(os.getpid())
 
 
-def build(transaction: Transaction, *deeds: Deed) -> Seen:
-    """Do `deeds` in an overlay of the transaction, and give what the overlay then shows."""
+def build(transaction: Subtree, *deeds: Deed) -> Seen:
+    """Do `deeds` in an overlay of the transaction, or of a part, and give what the overlay then shows."""
     return build_over(transaction.lowers, transaction.upper, transaction.new_work(), deeds)
 
 

@@ -1,0 +1,121 @@
+"""One project of several parts: built at once, shipped as one, and apart from each other."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.conformance.command import Ended, cloche
+
+# What a build without packages leaves for its package.
+BUILD = """
+const fs = require("fs");
+fs.mkdirSync("dist", { recursive: true });
+fs.writeFileSync("dist/index.html", "<p>" + process.env.npm_package_name);
+"""
+SEES = """
+const fs = require("fs");
+const seen = ["/project/../api", "../api", "../../api", "/api", "/project/link/server.js"]
+  .filter((path) => fs.existsSync(path));
+console.log("SEEN " + JSON.stringify([seen, fs.readdirSync("/project").sort()]));
+"""
+ODD = "we,b:[bold]\x1b[2J"
+
+
+def part(project: Path, name: str, script: str, **more: str) -> Path:
+    directory = project / name
+    directory.mkdir(parents=True)
+    manifest = {"name": directory.name, "version": "1.0.0", "scripts": {"build": "node build.js"}}
+    (directory / "package.json").write_text(
+        json.dumps({**manifest, "name": more.get("called", "app")})
+    )
+    (directory / "build.js").write_text(script)
+    return directory
+
+
+def texts(ended: Ended) -> str:
+    return "".join(str(event["data"]) for event in ended.of("output"))
+
+
+def spans(ended: Ended) -> dict[str, tuple[int, int]]:
+    """Give where among the events each build stood behind its barriers, and where it was measured."""
+    found: dict[str, Any] = {}
+    for number, event in enumerate(ended.events):
+        if event["type"] == "confined" and event["step"].endswith("/build"):
+            found[event["step"]] = (number, -1)
+        elif event["type"] == "usage-measured" and event["step"] in found:
+            found[event["step"]] = (found[event["step"]][0], number)
+    return found
+
+
+def test_parts_are_built_at_once_and_shipped_as_one(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for name in ("web", "services/api"):
+        part(project, name, BUILD + "setTimeout(() => {}, 2000);")
+    ended = cloche(project, "ship")
+    assert ended.status == 0, ended.events[-1]
+    (first, second) = spans(ended).values()
+    assert max(first[0], second[0]) < min(first[1], second[1])
+    made = {(event["part"], event["path"]) for event in ended.of("artifact-made")}
+    assert made == {
+        ("web", "artifacts/web/app-1.0.0.cloche.tar"),
+        ("services/api", "artifacts/services/api/app-1.0.0.cloche.tar"),
+    }
+    assert all((project / path).is_file() for _, path in made)
+    assert len(ended.of("changes-committed")) == 1
+    assert cloche(project, "undo").status == 0
+    assert not (project / "artifacts").exists()
+    assert not (project / "web/dist").exists()
+
+
+def test_one_part_fails_and_nothing_changes(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    part(project, "bad", BUILD + "setTimeout(() => process.exit(3), 1000);")
+    part(project, "good", BUILD + "setTimeout(() => {}, 100000);")
+    before = sorted(project.rglob("*"))
+    ended = cloche(project, "build")
+    assert ended.status == 113
+    last = ended.of("run-finished")[-1]
+    assert last["message"].startswith("bad: ")
+    assert any(note["part"] == "good" and "bad failed" in note["text"] for note in ended.of("note"))
+    assert sorted(project.rglob("*")) == before
+
+
+def test_a_part_sees_nothing_of_another(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    web = part(project, "web", SEES)
+    (web / "link").symlink_to("../api")
+    (web / ".env").write_text("SECRET=own")
+    part(project, "api", BUILD)
+    (project / "api/server.js").write_text("")
+    ended = cloche(project, "build")
+    assert ended.status == 0, ended.events[-1]
+    (line,) = [line for line in texts(ended).splitlines() if line.startswith("SEEN ")]
+    seen, names = json.loads(line.removeprefix("SEEN "))
+    assert seen == []
+    assert "api" not in names
+    assert "build.js" in names
+
+
+def test_a_part_whose_name_attacks_is_built_as_any(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    part(project, ODD, BUILD)
+    part(project, "api", BUILD)
+    ended = cloche(project, "build", "--part", ODD)
+    assert ended.status == 0, ended.events[-1]
+    assert (project / ODD / "dist/index.html").is_file()
+    assert not (project / "api/dist").exists()
+    assert cloche(project, "build", "--part", "absent").status == 79
+
+
+def test_a_secret_that_a_link_elsewhere_names_is_hidden_in_the_part(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    script = 'try { console.log("GOT " + require("fs").readFileSync("real.txt")); } catch {}'
+    web = part(project, "web", script)
+    (web / "real.txt").write_text("the secret")
+    (project / ".env").symlink_to("web/real.txt")
+    part(project, "api", BUILD)
+    ended = cloche(project, "build", "--part", "web")
+    assert ended.status == 0, ended.events[-1]
+    assert "the secret" not in texts(ended)
+    assert os.path.exists(web / "real.txt")
