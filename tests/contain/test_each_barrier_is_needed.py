@@ -202,7 +202,7 @@ MUTANTS = (
     ),
     Mutant(
         "25-transaction-overlay",
-        ((f"{LAUNCH}/mounts.py", ",upperdir={home}/{upper_name},workdir={home}/{work_name}", ""),),
+        ((f"{LAUNCH}/mounts.py", ",upperdir=.,workdir={home}/{work}", ""),),
         f"{ALONE}::test_changes_go_to_the_upper_layer_only",
     ),
 )
