@@ -18,7 +18,6 @@ from cloche.model.tier import Tier
 from cloche.policy.engine import describe, foresee
 from cloche.policy.explain import explain, remedy
 from cloche.policy.load import load_default, load_policy
-from cloche.runtimes.toolchain import Toolchain
 from cloche.workspace.screen import shown
 
 _Row = tuple[str, str, str, str]
@@ -45,7 +44,16 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
         told = {
             "type": "doctor",
             "barriers": rows,
-            "toolchains": [_tool_facts(tool) for tool in tools],
+            "toolchains": [
+                {
+                    "name": tool.name,
+                    "version": tool.version,
+                    "path": tool.host_root,
+                    "inside": tool.inside,
+                    "sha256": tool.digest,
+                }
+                for tool in tools
+            ],
             "missing": [{"name": m.name, "why": m.headline, "mend": m.remedy} for m in missing],
             "exit_status": status,
         }
@@ -70,16 +78,6 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
     else:
         _show_weaker(weaker_rows, refusal.feature, accepted=accepted)
     return status
-
-
-def _tool_facts(tool: Toolchain) -> dict[str, str]:
-    return {
-        "name": tool.name,
-        "version": tool.version,
-        "path": tool.host_root,
-        "inside": tool.inside,
-        "sha256": tool.digest,
-    }
 
 
 def _show_weaker(rows: Iterable[_Row], missing: str, *, accepted: bool) -> None:
