@@ -17,6 +17,16 @@ from cloche.runtimes.toolchain import Toolchain
 BESIDE = Path(__file__).resolve().parents[3] / "shared/toolchains"
 """Holds `unpack DEST`, which prints a DOTNET_ROOT, and `nuget/*.nupkg`; CLOCHE_TEST_DOTNET names another."""
 
+# Python before 3.11.4 knows no filters of tarfile; what is unpacked has its digest checked.
+_UNPACK = """
+import runpy, sys, tarfile
+if not hasattr(tarfile, "tar_filter"):
+    unfiltered = tarfile.TarFile.extractall
+    tarfile.TarFile.extractall = lambda tar, path, filter: unfiltered(tar, path)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sdk:
@@ -60,7 +70,7 @@ def _unpacked(place: Path) -> str:
     # Once for all runs of a user: 322 MB in some ten seconds.
     kept = Path(tempfile.gettempdir()) / f"cloche-tests-dotnet-{os.geteuid()}"
     done = subprocess.run(
-        [sys.executable, str(place / "unpack"), str(kept)],
+        [sys.executable, "-c", _UNPACK, str(place / "unpack"), str(kept)],
         capture_output=True,
         text=True,
         timeout=300,

@@ -66,6 +66,20 @@ def test_what_only_looks_speaks_json_too(
     assert {line["type"] for line in lines} == {kind}
 
 
+def test_doctor_names_each_tool_with_its_place_and_digest_or_how_to_get_it(tmp_path: Path) -> None:
+    _, (told,) = cloche(tmp_path, "doctor", "--json")
+    found = {tool["name"]: tool for tool in told["toolchains"]}
+    missing = {lack["name"] for lack in told["missing"]}
+    assert {"node", "rust", "dotnet"} <= set(found) | missing | (
+        {"node"} if "npm" in missing else set()
+    )
+    for tool in found.values():
+        assert Path(tool["path"]).is_dir()
+        assert len(tool["sha256"]) == 64
+        assert tool["inside"].startswith(("/usr", "/toolchain/"))
+    assert all(lack["mend"] for lack in told["missing"])
+
+
 def test_an_error_is_an_object_with_code_reasons_and_remedy(tmp_path: Path, project: Path) -> None:
     status, lines = cloche(tmp_path, "ship", "--json", str(project))
     assert status == 115

@@ -119,3 +119,51 @@ def test_a_secret_that_a_link_elsewhere_names_is_hidden_in_the_part(tmp_path: Pa
     assert ended.status == 0, ended.events[-1]
     assert "the secret" not in texts(ended)
     assert os.path.exists(web / "real.txt")
+
+
+def test_a_held_run_of_several_parts_is_committed_as_one(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for name in ("web", "api"):
+        part(project, name, BUILD)
+    before = sorted(project.rglob("*"))
+    ended = cloche(project, "build", "--hold")
+    assert ended.status == 0, ended.events[-1]
+    assert sorted(project.rglob("*")) == before
+    assert cloche(project, "commit").status == 0
+    assert (project / "web/dist/index.html").is_file()
+    assert (project / "api/dist/index.html").is_file()
+
+
+def test_an_edit_of_one_part_meanwhile_refuses_the_commit_of_all(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    write = 'require("fs").writeFileSync("made.txt", "by the build");'
+    web = part(project, "web", write)
+    part(project, "api", write)
+    (web / "made.txt").write_text("of the user")
+    assert cloche(project, "build", "--hold").status == 0
+    (web / "made.txt").write_text("of the user, later")
+    ended = cloche(project, "commit")
+    assert ended.status == 95, ended.events[-1]
+    assert (web / "made.txt").read_text() == "of the user, later"
+    assert not (project / "api/made.txt").exists()
+
+
+def test_the_whole_comes_after_what_lies_in_it(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    part(project, ".", 'console.log("SEES " + require("fs").readdirSync("inner"));')
+    inner = project / "inner"
+    (inner / "src").mkdir(parents=True)
+    (inner / "Cargo.toml").write_text(
+        '[package]\nname = "inner"\nversion = "0.1.0"\nedition = "2021"\nbuild = "build.rs"\n'
+    )
+    (inner / "Cargo.lock").write_text(
+        'version = 4\n\n[[package]]\nname = "inner"\nversion = "0.1.0"\n'
+    )
+    (inner / "src/main.rs").write_text("fn main() {}\n")
+    (inner / "build.rs").write_text(
+        'fn main() { std::fs::write("made.txt", std::fs::read_dir("..").unwrap().count().to_string()).unwrap() }'
+    )
+    ended = cloche(project, "build", "--part", ".", "--part", "inner")
+    assert ended.status == 0, ended.events[-1]
+    assert "made.txt" in texts(ended).partition("SEES ")[2]
+    assert (inner / "made.txt").is_file()

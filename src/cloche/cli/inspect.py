@@ -9,7 +9,6 @@ from typing import Any
 
 from cloche.assembly import Kernel
 from cloche.errors import InvalidValue
-from cloche.kernel.errors import NoToolchain
 from cloche.kernel.project import Project
 from cloche.model.action import Action, Connect, DeleteFile, Execute, ReadFile, WriteFile
 from cloche.model.limits import size_in_words
@@ -40,10 +39,24 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
     weaker_runs = kernel.find_refusal(weaker) is None
     accepted = weaker_runs and kernel.weakest_tier is Tier.LANDLOCK
     status = refusal.exit_status if refusal and not accepted else 0
-    tools = kernel.toolchains()
+    tools, missing = kernel.toolchains(), kernel.missing_toolchains()
     if as_json:
-        found = {tool.name: tool.version for tool in tools}
-        told = {"type": "doctor", "barriers": rows, "toolchains": found, "exit_status": status}
+        told = {
+            "type": "doctor",
+            "barriers": rows,
+            "toolchains": [
+                {
+                    "name": tool.name,
+                    "version": tool.version,
+                    "path": tool.host_root,
+                    "inside": tool.inside,
+                    "sha256": tool.digest,
+                }
+                for tool in tools
+            ],
+            "missing": [{"name": m.name, "why": m.headline, "mend": m.remedy} for m in missing],
+            "exit_status": status,
+        }
         if refusal:
             told["landlock_tier"] = weaker_rows
         _say(told)
@@ -51,10 +64,13 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
     for text in _table(rows):
         print(text)
     for tool in tools:
-        print(f"  {'FOUND':8} {tool.name:22} {tool.version}")
-    if not tools:
-        print(f"  {'NONE':8} {'toolchain':22} no usable node and npm")
-        print(f"  {'':8} {'':22} mend: {NoToolchain.remedy}")
+        print(
+            f"  {'FOUND':8} {tool.name:22} {safe(tool.version)} in {safe(tool.host_root)}, "
+            f"sha256 {tool.digest[:16]}"
+        )
+    for error in missing:
+        print(f"  {'NONE':8} {error.name:22} {safe(error.headline)}")
+        print(f"  {'':8} {'':22} mend: {safe(error.remedy)}")
     if refusal is None:
         print("\nAll that a run requires is here.")
     elif not weaker_runs:

@@ -101,6 +101,16 @@ class Kernel:
         """Give the toolchains that are found; a missing one is simply not here."""
         return tuple(self._tools(*self._providers).values())
 
+    def missing_toolchains(self) -> tuple[NoToolchain, ...]:
+        """Say what is missing for the runtimes that cannot be used here, one of each."""
+        missing = []
+        for provider in self._providers:
+            try:
+                self._tools(provider, strict=True)
+            except NoToolchain as error:
+                missing.append(error)
+        return tuple(missing)
+
     async def scaffold(self, template: str, directory: Path, name: str) -> ScaffoldResult:
         """Make a new project from a template: whole, or not at all. Raises AlreadyThere, CannotPlan."""
         provider = next(

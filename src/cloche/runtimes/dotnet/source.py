@@ -141,7 +141,7 @@ def find_target(view: ProjectView) -> tuple[str, tuple[str, ...]] | None:
         others = [name for name in solutions[1:] if splitext(name)[0] != splitext(solutions[0])[0]]
         notes = (f"of several solutions {solutions[0]} is built",) if others else ()
         return solutions[0], notes
-    projects = [name for kind in KINDS for name in view.names(f"*{kind}")]
+    projects = [name for kind in KINDS for name in view.names(f"*{kind}") if "/" not in name]
     projects = [name for name in projects if not {"bin", "obj"} & set(name.split("/")[:-1])]
     at_root = [name for name in projects if "/" not in name]
     chosen = at_root or projects

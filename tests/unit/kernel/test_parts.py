@@ -1,0 +1,101 @@
+"""Which directories of a project are its parts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cloche.kernel.parts import NoSuchPart, TooManyParts, find_parts
+from cloche.runtimes.dotnet.provider import DotNetProvider
+from cloche.runtimes.node.provider import NodeProvider
+from cloche.runtimes.rust.provider import RustProvider
+
+PROVIDERS = (NodeProvider(), RustProvider(), DotNetProvider())
+MANIFESTS = {
+    "node": ("package.json", json.dumps({"name": "app", "scripts": {"build": "true"}})),
+    "rust": ("Cargo.toml", '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n'),
+    "dotnet": ("app.csproj", '<Project Sdk="Microsoft.NET.Sdk" />'),
+}
+
+
+def put(root: Path, directory: str, runtime: str) -> None:
+    place = root / directory
+    place.mkdir(parents=True, exist_ok=True)
+    name, content = MANIFESTS[runtime]
+    (place / name).write_text(content)
+
+
+def names(root: Path, *named: str) -> list[tuple[str, str]]:
+    found = find_parts(root, PROVIDERS, named)
+    return [(claim.name, claim.provider.runtime_id) for claim in found]
+
+
+def test_three_runtimes_side_by_side_are_three_parts_in_the_order_of_their_paths(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "worker", "dotnet")
+    put(tmp_path, "services/api", "rust")
+    put(tmp_path, "web", "node")
+    assert names(tmp_path) == [("services/api", "rust"), ("web", "node"), ("worker", "dotnet")]
+
+
+def test_a_project_that_is_claimed_whole_is_one_part(tmp_path: Path) -> None:
+    put(tmp_path, "", "node")
+    put(tmp_path, "native", "rust")
+    assert names(tmp_path) == [(".", "node")]
+
+
+def test_a_part_inside_of_a_whole_is_one_when_it_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "", "node")
+    put(tmp_path, "native", "rust")
+    assert names(tmp_path, ".", "native") == [(".", "node"), ("native", "rust")]
+    assert names(tmp_path, "./native/") == [("native", "rust")]
+
+
+def test_a_package_of_the_same_runtime_belongs_to_the_whole(tmp_path: Path) -> None:
+    put(tmp_path, "", "node")
+    put(tmp_path, "packages/a", "node")
+    with pytest.raises(NoSuchPart):
+        names(tmp_path, "packages/a")
+
+
+def test_below_a_part_there_is_no_other(tmp_path: Path) -> None:
+    put(tmp_path, "web", "node")
+    put(tmp_path, "web/fixtures/crate", "rust")
+    put(tmp_path, "web-admin", "node")
+    assert names(tmp_path) == [("web", "node"), ("web-admin", "node")]
+
+
+@pytest.mark.parametrize("made", ["node_modules/a", "target/a", "dist", ".hidden", "a/bin/b"])
+def test_what_tools_made_is_no_part(tmp_path: Path, made: str) -> None:
+    put(tmp_path, made, "node")
+    put(tmp_path, "web", "node")
+    assert names(tmp_path) == [("web", "node")]
+
+
+def test_the_fourth_level_is_the_deepest(tmp_path: Path) -> None:
+    put(tmp_path, "a/b/c/d", "node")
+    put(tmp_path, "z/b/c/d/e", "node")
+    assert names(tmp_path) == [("a/b/c/d", "node")]
+
+
+def test_a_link_leads_to_no_part(tmp_path: Path) -> None:
+    put(tmp_path, "elsewhere", "node")
+    project = tmp_path / "project"
+    put(project, "api", "rust")
+    (project / "web").symlink_to("../elsewhere")
+    assert names(project) == [("api", "rust")]
+
+
+def test_many_parts_want_to_be_named(tmp_path: Path) -> None:
+    for number in range(17):
+        put(tmp_path, f"part{number:02}", "node")
+    with pytest.raises(TooManyParts):
+        names(tmp_path)
+    assert names(tmp_path, "part03", "part16") == [("part03", "node"), ("part16", "node")]
+
+
+def test_a_name_that_is_no_part_is_told_with_those_that_are(tmp_path: Path) -> None:
+    put(tmp_path, "web", "node")
+    with pytest.raises(NoSuchPart, match="web"):
+        names(tmp_path, "../web")
