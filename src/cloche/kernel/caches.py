@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from cloche.kernel.errors import CacheUnusable
 from cloche.runtimes.toolchain import CacheEntry
 
 _CHUNK = 1 << 20
+_ANSWER = "answer.json"
 Judge = Callable[[str], CacheEntry | None]
 
 
@@ -41,6 +43,22 @@ class Cache:
         if key.isalnum():
             with suppress(FileNotFoundError):
                 (self._keys / key).unlink()
+
+    def remember(self, question: str, answer: str) -> None:
+        """Keep what a registry answered, in place of an earlier answer."""
+        kept = json.dumps({"question": question, "answer": answer})
+        temporary = self._root / f"answer-{os.getpid()}"
+        with _typed(temporary):
+            temporary.write_text(kept)
+            temporary.replace(self._root / _ANSWER)
+
+    def recall(self, question: str) -> str | None:
+        """Give what was answered to `question`, None when that is not known."""
+        try:
+            kept = json.loads((self._root / _ANSWER).read_bytes())
+            return str(kept["answer"]) if kept["question"] == question else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def promote(self, upper: Path, judge: Judge) -> int:
         """Add the new files of a private layer; give how many.

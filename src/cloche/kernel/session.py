@@ -13,6 +13,7 @@ from cloche.kernel.context import ExecutionContext, RunOptions
 from cloche.kernel.queue import Queue
 from cloche.kernel.registry import Registry
 from cloche.model.event import Denied, Event
+from cloche.model.hosts import NetworkMode
 from cloche.model.paths import JailPath
 from cloche.model.trial import Trial
 from cloche.policy.schema import Policy
@@ -89,6 +90,7 @@ class Session:
             registry=self.registry.facts if self.registry else None,
             fetched=frozenset().union(*fetched),
             epoch=self.epoch,
+            offline=self.context.network_policy is NetworkMode.NONE,
         )
 
     def get_canary(self) -> Path:

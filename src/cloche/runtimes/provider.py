@@ -88,6 +88,8 @@ class HostFacts:
     """Skip keys recorded in the caches: what need not be fetched again."""
     epoch: int = 0
     """SOURCE_DATE_EPOCH of the run, seconds."""
+    offline: bool = False
+    """The run has no network: what only a cache can answer is asked of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,3 +70,13 @@ def test_a_key_cannot_name_another_place(tmp_path: Path) -> None:
     cache.record("../../escape")
     assert not (tmp_path / "escape").exists()
     assert cache.keys() == frozenset()
+
+
+def test_the_answer_to_another_question_is_not_recalled(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "cargo")
+    assert cache.recall("where") is None
+    cache.remember("where", "there")
+    assert cache.recall("where") == "there"
+    assert cache.recall("where else") is None
+    (tmp_path / "caches/cargo/answer.json").write_text("[1]")
+    assert cache.recall("where") is None

@@ -44,11 +44,13 @@ def plan_resolve(project: RustProject, view: ProjectView, facts: HostFacts) -> P
         notes = (*notes, "nothing is asked of a registry: there is nothing to fetch")
         alone = (_lock(net=Net.NONE),) if project.lock is None else ()
         return Plan(verb=_VERB, steps=alone, projections=(projection,), notes=notes)
+    net = Net.NONE if facts.offline else Net.REGISTRY
     if project.lock is None:
-        notes = (*notes, "there is no lock: cargo makes one first")
+        where = " of what is in the cache" if facts.offline else ""
+        notes = (*notes, f"there is no lock: cargo makes one first{where}")
         return Plan(
             verb=_VERB,
-            steps=(_lock(net=Net.REGISTRY),),
+            steps=(_lock(net=net),),
             projections=(projection,),
             notes=notes,
             again=True,
@@ -124,6 +126,8 @@ def _lock_vendored() -> Step:
 
 def _fetch(project: RustProject, lock: Lock, facts: HostFacts, key: str) -> tuple[Step, ...]:
     command = (CARGO, "fetch", "--manifest-path=/p/Cargo.toml", *_platforms(project, facts))
+    if facts.offline:
+        return (_look(command, len(lock.fetched()), key),)
     fetch = Step(
         id=StepId("fetch"),
         title="Download packages",
@@ -154,6 +158,23 @@ def _fetch(project: RustProject, lock: Lock, facts: HostFacts, key: str) -> tupl
         skip_key="",
     )
     return (fetch, anew)
+
+
+def _look(command: tuple[str, ...], expected: int, key: str) -> Step:
+    """Give the step that says whether the cache has everything, for a run without network."""
+    return Step(
+        id=StepId("fetch"),
+        title="Look for packages in the cache",
+        argv=(*command, "--locked", "--offline"),
+        trust=Trust.TOOL,
+        cwd=NEUTRAL,
+        env=FETCHING,
+        mounts=FETCH_MOUNTS,
+        limits="fetch",
+        parser="cargo-fetch",
+        expected=expected,
+        skip_key=key,
+    )
 
 
 def _platforms(project: RustProject, facts: HostFacts) -> tuple[str, ...]:

@@ -182,3 +182,13 @@ def test_templates_refuse_names_that_cargo_would() -> None:
     for name in ("Fn", "fn", "1up", "deps", "a/b"):
         with pytest.raises(ClocheError):
             RustProvider().scaffold("rust-bin", name)
+
+
+def test_without_network_versions_and_packages_are_those_of_the_cache() -> None:
+    offline = replace(FACTS, offline=True)
+    (made,) = resolve(view(), offline).steps
+    assert (made.net, made.argv[-1]) == (Net.NONE, "--offline")
+    (looked,) = resolve(with_lock(lock()), offline).steps
+    assert looked.net is Net.NONE
+    assert {"--offline", "--locked"} <= set(looked.argv)
+    assert not looked.outputs
