@@ -24,9 +24,11 @@ bench: .venv/ready
 		--no-audit --no-fund --prefix build/peers @anthropic-ai/sandbox-runtime@0.0.83 || true
 	.venv/bin/python -m benchmarks
 
-# Every template and every verb, cold, warm and offline, beside the bare tool; TEMPLATES="a b" for some.
+# Every template and every verb, cold, warm and offline, beside the bare tool; TEMPLATES="a b" for some,
+# TURNS=N for medians of N turns.
+TURNS ?= 1
 conformance: .venv/ready
-	.venv/bin/python -m benchmarks.conformance $(TEMPLATES)
+	TURNS=$(TURNS) .venv/bin/python -m benchmarks.conformance $(TEMPLATES)
 
 # FUZZ=SECONDS for each target, and twice that for system calls as root; what was found stays in build/fuzz.
 FUZZ ?= 30

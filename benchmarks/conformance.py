@@ -2,8 +2,9 @@
 
 Cold is an empty cache of ours, warm the same cache for a second project, offline a third project
 whose context has no network. The bare tool does the same to a plain copy, with a cache of its own
-that has everything: what our verb took warm, over what that took, is the overhead. A hole in the
-table is a verb that did not end well; the last line counts them.
+that has everything: what our verb took warm, over what that took, is the overhead; TURNS=N takes both
+in N turns and gives the medians. A hole in the table is a verb that did not end well; the last line
+counts them. "none" is a verb that the template has nothing for, and that says so by a typed error.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from benchmarks.measure import machine
 from cloche import ClocheError, ExecutionContext, Kernel, KernelSettings
@@ -25,6 +27,16 @@ from cloche.model.hosts import NetworkMode
 
 _VERBS = ("resolve", "build", "test", "preview", "package", "validate")
 _STATES = ("cold", "warm", "offline")
+# A library is shown by nothing, and what `dotnet new` gives for these has no tests.
+_NONE = frozenset(
+    {
+        ("rust-lib", "preview"),
+        ("dotnet-classlib", "preview"),
+        ("dotnet-console", "test"),
+        ("dotnet-web", "test"),
+        ("dotnet-worker", "test"),
+    }
+)
 # As little as inside: certificates, colours and questions about newer versions cost time.
 _QUIET = {
     "CI": "1",
@@ -64,14 +76,18 @@ class Cell:
     """Bytes of the step that held most; 0 where the machine could not tell."""
     refusal: str = ""
     """The code of the error, and its first line."""
+    is_none: bool = False
+    """The template has nothing to do this with, and the verb said so."""
 
     def __str__(self) -> str:
+        if self.is_none:
+            return "none"
         if self.refusal:
             return self.refusal.partition(":")[0]
         return f"{self.seconds:6.2f} s {self.peak >> 20 or '-':>5} MiB"
 
 
-async def main(wanted: list[str]) -> int:
+async def main(wanted: list[str], turns: int) -> int:
     """Print the table for the templates named, all when none is; give how many holes it has."""
     print(f"{machine()}\n")
     print(
@@ -87,43 +103,59 @@ async def main(wanted: list[str]) -> int:
         async with Kernel.open(settings) as kernel:
             for template in kernel.templates():
                 if not wanted or template.name in wanted:
-                    holes += await _table(template.name, kernel, Path(stage))
+                    holes += await _table(template.name, kernel, Path(stage), turns)
     for hole in holes:
         print(f"hole: {hole}")
     print(f"\n{len(holes)} holes")
     return len(holes)
 
 
-async def _table(template: str, kernel: Kernel, stage: Path) -> list[str]:
-    cells: dict[str, dict[str, Cell]] = {}
-    for state in _STATES:
-        directory = stage / f"{template}-{state}"
-        began = time.monotonic()
-        try:
-            await kernel.scaffold(template, directory, "app")
-            cells.setdefault("scaffold", {})[state] = Cell(seconds=time.monotonic() - began)
-            project = await kernel.project(directory, context=_context(directory, state))
-        except ClocheError as error:
-            cells.setdefault("open", {})[state] = Cell(seconds=0, refusal=_said(error))
-            continue
-        for verb in _VERBS:
-            cells.setdefault(verb, {})[state] = await _do(project, verb)
-    bare = await _do_bare(template, kernel, stage)
-    for verb, row in cells.items():
-        found = [str(row.get(state, "")) for state in _STATES]
-        warm, alone = row.get("warm"), bare.get(verb)
+async def _table(template: str, kernel: Kernel, stage: Path, turns: int) -> list[str]:
+    """Print the rows of a template and give its holes."""
+    cold = await _all_verbs(template, kernel, stage / f"{template}-cold", "cold")
+    warm, bare = [], []
+    for turn in range(turns):
+        warm.append(await _all_verbs(template, kernel, stage / f"{template}-warm{turn}", "warm"))
+        bare.append(await _do_bare(template, kernel, stage, turn))
+    offline = await _all_verbs(template, kernel, stage / f"{template}-offline", "offline")
+    for verb in cold:
+        middle = _middle([row[verb] for row in warm if verb in row])
+        alone = median(times) if (times := [row[verb] for row in bare if verb in row]) else 0.0
         beside = f"{alone:6.2f} s" if alone else ""
-        over = f"{warm.seconds / alone:8.2f}" if warm and not warm.refusal and alone else ""
-        print(
-            f"{template:14} {verb:9} {found[0]:>18} {found[1]:>18} {found[2]:>18} {beside:>9} {over:>9}",
-            flush=True,
-        )
-    return [
+        over = f"{middle.seconds / alone:8.2f}" if alone and not middle.refusal else ""
+        cells = " ".join(f"{cell!s:>18}" for cell in (cold[verb], middle, offline.get(verb, "")))
+        print(f"{template:14} {verb:9} {cells} {beside:>9} {over:>9}", flush=True)
+    states = [("cold", cold), *(("warm", row) for row in warm), ("offline", offline)]
+    found = [
         f"{template} {verb} {state}: {cell.refusal}"
-        for verb, row in cells.items()
-        for state, cell in row.items()
-        if cell.refusal
+        for state, row in states
+        for verb, cell in row.items()
+        if cell.refusal and not cell.is_none
     ]
+    return list(dict.fromkeys(found))
+
+
+def _middle(cells: list[Cell]) -> Cell:
+    """Give the cell of median time, or the first that is a hole."""
+    refused = [cell for cell in cells if cell.refusal]
+    return (refused or sorted(cells, key=lambda cell: cell.seconds))[
+        0 if refused else len(cells) // 2
+    ]
+
+
+async def _all_verbs(template: str, kernel: Kernel, directory: Path, state: str) -> dict[str, Cell]:
+    began = time.monotonic()
+    try:
+        await kernel.scaffold(template, directory, "app")
+        cells = {"scaffold": Cell(seconds=time.monotonic() - began)}
+        project = await kernel.project(directory, context=_context(directory, state))
+    except ClocheError as error:
+        return {"scaffold": Cell(seconds=0, refusal=_said(error))}
+    for verb in _VERBS:
+        cell = await _do(project, verb)
+        none = (template, verb) in _NONE and cell.refusal.startswith("cannot-plan")
+        cells[verb] = replace(cell, is_none=none)
+    return cells
 
 
 def _context(directory: Path, state: str) -> ExecutionContext:
@@ -153,9 +185,9 @@ def _said(error: ClocheError) -> str:
     return f"{error.code}: {error.headline}"
 
 
-async def _do_bare(template: str, kernel: Kernel, stage: Path) -> dict[str, float]:
+async def _do_bare(template: str, kernel: Kernel, stage: Path, turn: int) -> dict[str, float]:
     """Give the seconds that the bare tool took for each verb that it has; a verb that failed is not there."""
-    directory, home = stage / f"{template}-bare", stage / "home"
+    directory, home = stage / f"{template}-bare{turn}", stage / "home"
     home.mkdir(exist_ok=True)
     await kernel.scaffold(template, directory, "app")
     project = await kernel.project(directory)
@@ -168,7 +200,7 @@ async def _do_bare(template: str, kernel: Kernel, stage: Path) -> dict[str, floa
         "PATH": f"{places}:{os.environ['PATH']}",
         "NODE_EXTRA_CA_CERTS": os.environ.get("NODE_EXTRA_CA_CERTS", ""),
     }
-    for name in (".npmrc", ".nuget", ".config/NuGet"):
+    for name in (".npmrc", ".nuget/NuGet", ".config/NuGet", ".cargo/config.toml"):
         users = Path(os.environ["HOME"], name)
         if users.exists() and not (home / name).exists():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +209,7 @@ async def _do_bare(template: str, kernel: Kernel, stage: Path) -> dict[str, floa
         verb: tuple(_place(word, tools) for word in argv)
         for verb, argv in _BARE.get(runtime, {}).items()
     }
-    if "resolve" in verbs:  # fills its cache
+    if turn == 0 and "resolve" in verbs:  # fills its cache
         await _time(verbs["resolve"], directory, environment)
         for made in ("node_modules", "obj"):
             shutil.rmtree(directory / made, ignore_errors=True)
@@ -203,6 +235,6 @@ async def _time(argv: tuple[str, ...], directory: Path, environment: Mapping[str
 
 if __name__ == "__main__":
     try:
-        sys.exit(min(asyncio.run(main(sys.argv[1:])), 1))
+        sys.exit(min(asyncio.run(main(sys.argv[1:], int(os.environ.get("TURNS", "1")))), 1))
     except ClocheError as error:
         sys.exit(error.explain())
