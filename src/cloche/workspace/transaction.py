@@ -37,6 +37,7 @@ from cloche.workspace.report import Committed
 from cloche.workspace.reserve import keep_room
 from cloche.workspace.screen import ScreenRules, allow_all
 from cloche.workspace.stack import Stack
+from cloche.workspace.syscalls import birth_ns
 from cloche.workspace.usage import measure_private
 
 _MANY = 1 << 62
@@ -150,9 +151,15 @@ class Transaction:
         return self._path / layout.SCRATCH / name
 
     def open_build(self, name: str) -> Path:
-        """Give the directory NAME-KEY that lasts from run to run, in place of those of other keys."""
+        """Give the directory NAME-KEY that lasts from run to run, in place of those of other keys.
+
+        It goes with the project's directory: what another project at the same path once compiled
+        would pass for what is newer than sources that keep their old times.
+        """
         self._alive()
-        directory = f"{layout.BUILD}{name}"
+        project = self._places.project
+        whose = f"{os.fstat(project).st_ino:x}-{birth_ns(project):x}"
+        directory = f"{layout.BUILD}{name}-{whose}"
         kind = f"{layout.BUILD}{name.partition('-')[0]}-"
         for other in names_in(self._places.state):
             if other.startswith(kind) and other != directory:
