@@ -9,6 +9,7 @@ from cloche.kernel.errors import InvariantBroken, StepFailed
 from cloche.kernel.invariants import check_plan
 from cloche.kernel.pipeline import start_step
 from cloche.kernel.registry import Registry, learn
+from cloche.kernel.remembered import remember
 from cloche.kernel.session import Session
 from cloche.model.event import Denied, Event, StepFinished
 from cloche.model.step import Plan, Trust
@@ -27,9 +28,11 @@ async def learn_registry(session: Session) -> Registry | None:
     They are tool code over what the kernel wrote, and reach only what was learned before:
     nothing of the project can influence what is learned. Raises StepFailed, CannotPlan.
     """
+    session.remembered = None
     for _ in range(_MOST_QUESTIONS):
         plan = session.provider.discovery(session.facts())
         if plan is None:
+            await asyncio.to_thread(remember, session)
             return session.registry
         answer = await _ask(plan, session)
         session.registry = await asyncio.to_thread(

@@ -14,6 +14,7 @@ from cloche.kernel.conclusion import Work, conclude
 from cloche.kernel.context import ExecutionContext, RunResult
 from cloche.kernel.ends import in_thread, past_return
 from cloche.kernel.errors import StepFailed
+from cloche.kernel.remembered import recall
 from cloche.kernel.session import Machine, Session
 from cloche.kernel.stream import EventStream
 from cloche.kernel.typed import host_rules
@@ -188,4 +189,5 @@ def _session(
         transaction=transaction,
         emit=stream.emit,
         job=job,
+        remembered=recall(terms.provider, terms.machine),
     )

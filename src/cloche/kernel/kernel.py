@@ -18,6 +18,7 @@ from cloche.kernel.execution import Terms
 from cloche.kernel.own import find_own_places
 from cloche.kernel.project import Project
 from cloche.kernel.queue import Queue
+from cloche.kernel.registry import without_project
 from cloche.kernel.session import Machine
 from cloche.kernel.toolchains import find_toolchains
 from cloche.kernel.view import DirectoryView
@@ -144,7 +145,7 @@ class Kernel:
             host=self._platform.host(),
             toolchains=tools,
             caches={name: Cache(self._cache_home, name) for p in needed for name in p.caches},
-            environment=self._environment,
+            environment=without_project(self._environment, (p.user_config for p in needed), root),
             key_home=self._state_home,
             own_places=self._own_places,
             now=time.time,
