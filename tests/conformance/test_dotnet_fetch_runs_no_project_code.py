@@ -171,7 +171,9 @@ def test_it_is_fetched_and_nothing_of_it_runs(
     assert not (tmp_path / "marker").exists()
     kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert len(kept) == 1
-    digest_is_right = DotNetProvider().cached("nuget", str(kept[0].relative_to(tmp_path / "cache")))
+    digest_is_right = DotNetProvider().cached(
+        "nuget", str(kept[0].relative_to(tmp_path / "cache")), {}
+    )
     assert digest_is_right is not None
 
 

@@ -2,9 +2,9 @@
 
 import fcntl
 import hashlib
-import json
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +13,7 @@ from cloche.kernel.errors import CacheUnusable
 from cloche.runtimes.toolchain import CacheEntry
 
 _CHUNK = 1 << 20
-_ANSWER = "answer.json"
+_LEARNED = "learned"
 Judge = Callable[[str], CacheEntry | None]
 
 
@@ -44,21 +44,16 @@ class Cache:
             with suppress(FileNotFoundError):
                 (self._keys / key).unlink()
 
-    def remember(self, question: str, answer: str) -> None:
-        """Keep what a registry answered, in place of an earlier answer."""
-        kept = json.dumps({"question": question, "answer": answer})
-        temporary = self._root / f"answer-{os.getpid()}"
-        with _typed(temporary):
-            temporary.write_text(kept)
-            temporary.replace(self._root / _ANSWER)
+    def read_learned(self) -> bytes:
+        """Give what `write_learned` kept. Raises OSError."""
+        return (self._root / _LEARNED).read_bytes()
 
-    def recall(self, question: str) -> str | None:
-        """Give what was answered to `question`, None when that is not known."""
-        try:
-            kept = json.loads((self._root / _ANSWER).read_bytes())
-            return str(kept["answer"]) if kept["question"] == question else None
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
+    def write_learned(self, content: bytes) -> None:
+        """Keep what was learned of the registry, in place of what was."""
+        temporary = self._root / f"{_LEARNED}-{os.getpid()}-{threading.get_ident()}"
+        with _typed(temporary):
+            temporary.write_bytes(content)
+            temporary.replace(self._root / _LEARNED)
 
     def promote(self, upper: Path, judge: Judge) -> int:
         """Add the new files of a private layer; give how many.
@@ -74,6 +69,21 @@ class Cache:
                 if entry is not None and self._take(source, name, entry):
                     added += 1
         return added
+
+    def check(self, judge: Judge) -> None:
+        """Hash again what is here and has a digest. Raises CacheUnusable for what is something else.
+
+        What is here is never replaced, so that what was right once stays right.
+        """
+        for source, name in _regular_files(self.content):
+            entry = judge(name)
+            if entry is None or not entry.algorithm:
+                continue
+            with os.fdopen(os.dup(source), "rb") as file:
+                found = hashlib.file_digest(file, entry.algorithm).hexdigest()
+            if found != entry.digest:
+                why = f"{name} in it has the {entry.algorithm} {found}, and the lock asks for {entry.digest}"
+                raise CacheUnusable(str(self._root), why)
 
     def _take(self, source: int, name: str, entry: CacheEntry) -> bool:
         target = self.content / name

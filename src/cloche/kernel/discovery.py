@@ -1,7 +1,6 @@
 """Asking the user's own tool what it is configured to use, outside of any project."""
 
 import asyncio
-import json
 import re
 from dataclasses import replace
 
@@ -10,9 +9,10 @@ from cloche.kernel.errors import InvariantBroken, StepFailed
 from cloche.kernel.invariants import check_plan
 from cloche.kernel.pipeline import start_step
 from cloche.kernel.registry import Registry, learn
+from cloche.kernel.remembered import remember
 from cloche.kernel.session import Session
 from cloche.model.event import Denied, Event, StepFinished
-from cloche.model.step import Net, Plan, Trust
+from cloche.model.step import Plan, Trust
 from cloche.runtimes.provider import Answer, RegistryFacts
 
 _LONGEST = 4 << 20
@@ -26,21 +26,14 @@ async def learn_registry(session: Session) -> Registry | None:
     """Run the provider's discovery steps and learn the hosts they name; None when it has none.
 
     They are tool code over what the kernel wrote, and reach only what was learned before:
-    nothing of the project can influence what is learned. A run without network takes what a registry
-    answered the last time, to know what is cached: it reaches none of it. Raises StepFailed, CannotPlan.
+    nothing of the project can influence what is learned. Raises StepFailed, CannotPlan.
     """
-    question = ""
+    session.remembered = None
     for _ in range(_MOST_QUESTIONS):
         plan = session.provider.discovery(session.facts())
         if plan is None:
-            if question:
-                await asyncio.to_thread(_remember, question, session)
+            await asyncio.to_thread(remember, session)
             return session.registry
-        if plan.steps[0].net is not Net.NONE:
-            question = question or _question(session)
-            if session.facts().offline and (facts := _recall(question, session)):
-                await _learn(facts, plan, session)
-                return session.registry
         answer = await _ask(plan, session)
         await _learn(session.provider.read_discovery(answer, session.facts()), plan, session)
     raise InvariantBroken("discover", "I6", f"it wants more than {_MOST_QUESTIONS} answers")
@@ -54,30 +47,6 @@ async def _learn(facts: RegistryFacts, plan: Plan, session: Session) -> None:
         session.machine.environment,
         name=plan.steps[0].registry or session.provider.runtime_id,
     )
-
-
-def _question(session: Session) -> str:
-    """Give what an answer of the network depends on: what was known before, and who asks."""
-    known = session.registry.facts if session.registry else RegistryFacts(urls=())
-    tools = [session.machine.toolchains[need.name].digest for need in session.provider.toolchains]
-    return json.dumps([tools, known.urls, sorted(known.settings.items())])
-
-
-def _remember(question: str, session: Session) -> None:
-    if session.registry is None or not session.provider.caches:
-        return
-    facts = session.registry.facts
-    answer = json.dumps([facts.urls, dict(facts.settings)])
-    session.machine.caches[session.provider.caches[0]].remember(question, answer)
-
-
-def _recall(question: str, session: Session) -> RegistryFacts | None:
-    caches = session.provider.caches
-    answer = session.machine.caches[caches[0]].recall(question) if caches else None
-    if answer is None:
-        return None
-    urls, settings = json.loads(answer)
-    return RegistryFacts(urls=tuple(urls), settings=settings)
 
 
 async def _ask(plan: Plan, session: Session) -> Answer:

@@ -15,6 +15,7 @@ from cloche.kernel.context import ExecutionContext, RunResult
 from cloche.kernel.ends import in_thread, past_return
 from cloche.kernel.errors import StepFailed
 from cloche.kernel.parts import Part
+from cloche.kernel.remembered import recall
 from cloche.kernel.session import Machine, Session
 from cloche.kernel.sessions import Sessions, sessions_of
 from cloche.kernel.stream import EventStream
@@ -189,4 +190,5 @@ def _session(
         whole=transaction,
         emit=stream.emit,
         job=job,
+        remembered=recall(terms.provider, terms.machine),
     )

@@ -19,6 +19,7 @@ from cloche.kernel.own import find_own_places
 from cloche.kernel.parts import Claim, Part, find_parts, find_whole
 from cloche.kernel.project import Project
 from cloche.kernel.queue import Queue
+from cloche.kernel.registry import without_project
 from cloche.kernel.session import Machine
 from cloche.kernel.toolchains import find_toolchains
 from cloche.model.paths import JailPath
@@ -155,7 +156,9 @@ class Kernel:
                 host=self._platform.host(),
                 toolchains=tools,
                 caches={name: Cache(self._cache_home, name) for p in needed for name in p.caches},
-                environment=self._environment,
+                environment=without_project(
+                    self._environment, (p.user_config for p in needed), root
+                ),
                 key_home=self._state_home,
                 own_places=self._own_places,
                 now=time.time,

@@ -64,7 +64,7 @@ class Keys:
             hosts_of(step, session),
         ]
         if sees_configuration(step) or step.net is not Net.NONE:
-            parts += [session.registry.facts if session.registry else None, self._of_user(step)]
+            parts += [session.registry_facts(), self._of_user(step)]
         if any(mount.source is Source.PROJECT for mount in step.mounts):
             parts.append(self._of_project())
         return hashlib.sha256(_canonical(parts)).hexdigest()

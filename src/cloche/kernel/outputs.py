@@ -12,6 +12,7 @@ from cloche.kernel.session import Session
 from cloche.model.limits import size_in_words
 from cloche.model.paths import JailPath
 from cloche.model.step import Output, Step
+from cloche.runtimes.toolchain import CacheEntry
 
 _LARGEST_LINTED = 64 << 20
 _LARGEST = 1 << 30
@@ -21,17 +22,25 @@ def take_outputs(step: Step, places: Places, session: Session) -> None:
     """Take every output of `step`. Raises OutputRefused, LintRefused, CacheUnusable."""
     for number, output in enumerate(step.outputs):
         if output.promote:
-            cache = session.machine.caches[output.promote]
-            cache.promote(
-                places.uppers[output.promote],
-                lambda path, name=output.promote: session.provider.cached(name, path),  # type: ignore[misc]
-            )
+            _promote(output, places, session)
         if output.commit_to:
             _take(step, output, places, session, copy=f"taken-{session.steps_run}-{number}")
     if step.skip_key:
         for output in step.outputs:
             if output.promote:
                 session.machine.caches[output.promote].record(step.skip_key)
+
+
+def _promote(output: Output, places: Places, session: Session) -> None:
+    cache = session.machine.caches[output.promote]
+
+    def judge(path: str) -> CacheEntry | None:
+        return session.provider.cached(output.promote, path, output.digests)
+
+    cache.promote(places.uppers[output.promote], judge)
+    if output.digests:
+        cache.check(judge)
+        cache.record(output.checked_key)
 
 
 def _take(step: Step, output: Output, places: Places, session: Session, *, copy: str) -> None:

@@ -4,7 +4,7 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,20 +40,37 @@ def user_binds(config: UserConfig, environment: Mapping[str, str]) -> tuple[Bind
     """
     binds = [
         BindReadOnly(source=str(source.resolve()), target=name, optional=True, of_user=True)
-        for name, source in _files(config, environment)
+        for name, source in configuration_files(config, environment)
     ]
     return (*binds, *certificate_binds(config, environment, {}))
 
 
-def _files(config: UserConfig, environment: Mapping[str, str]) -> tuple[tuple[str, Path], ...]:
+def configuration_files(
+    config: UserConfig, environment: Mapping[str, str]
+) -> tuple[tuple[str, Path], ...]:
     """Give (name below home, file) of each configuration file that is there."""
     named = environment.get(config.file_variable, "") if config.file_variable else ""
+    directory = environment.get(config.directory_variable, "") if config.directory_variable else ""
     home = Path(environment.get("HOME") or "/nonexistent")
-    places = (
-        (name, Path(named) if named and number == 0 else home / name)
-        for number, name in enumerate(config.home_files)
-    )
-    return tuple((name, source) for name, source in places if source.is_file())
+    found = []
+    for number, name in enumerate(config.home_files):
+        places = [Path(named) if named and number == 0 else home / name]
+        if directory.startswith("/"):
+            places.insert(0, Path(directory, name.partition("/")[2]))
+        found += [(name, place) for place in places if place.is_file()][:1]
+    return tuple(found)
+
+
+def without_project(
+    environment: Mapping[str, str], configs: Iterable[UserConfig], project: Path
+) -> dict[str, str]:
+    """Give `environment` without the homes that lie in `project`: what is in there is the project's to say."""
+    homes = {"HOME", *(config.directory_variable for config in configs)}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in homes or not Path(os.path.realpath(value)).is_relative_to(project)
+    }
 
 
 def certificate_binds(
@@ -104,7 +121,7 @@ def user_variables(config: UserConfig, environment: Mapping[str, str]) -> dict[s
 def _mentioned(config: UserConfig, environment: Mapping[str, str]) -> tuple[str, ...]:
     if not config.mention:
         return ()
-    texts = [_text(source) for _, source in _files(config, environment)]
+    texts = [_text(source) for _, source in configuration_files(config, environment)]
     return tuple(dict.fromkeys(n for text in texts for n in re.findall(config.mention, text)))
 
 
@@ -170,7 +187,7 @@ def _setting(name: str, config: UserConfig, environment: Mapping[str, str]) -> s
             if key.lower().replace("-", "_") == wanted and value:
                 return value
     found = ""
-    for _, source in _files(config, environment):
+    for _, source in configuration_files(config, environment):
         for line in _text(source).splitlines():
             key, _, value = line.partition("=")
             if key.strip() == name:

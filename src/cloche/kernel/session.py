@@ -18,7 +18,7 @@ from cloche.model.paths import JailPath
 from cloche.model.trial import Trial
 from cloche.policy.schema import Policy
 from cloche.runtimes.project import MANIFEST_BYTES
-from cloche.runtimes.provider import HostFacts, RuntimeProvider
+from cloche.runtimes.provider import HostFacts, RegistryFacts, RuntimeProvider
 from cloche.runtimes.toolchain import Toolchain
 from cloche.sandbox.features import Features
 from cloche.sandbox.layout import HostSystem
@@ -71,6 +71,8 @@ class Session:
     part: str = ""
     """The name of the part, where there are several."""
     registry: Registry | None = None
+    remembered: RegistryFacts | None = None
+    """What an earlier run learned of the registry, until this one does; see kernel.remembered."""
     package: Path | None = None
     epoch: int = 315_532_800  # 1980-01-01, the earliest time every archive format can hold
     steps_run: int = 0
@@ -87,11 +89,15 @@ class Session:
         fetched = [cache.keys() for cache in self.machine.caches.values()]
         return HostFacts(
             toolchains=self.machine.toolchains,
-            registry=self.registry.facts if self.registry else None,
+            registry=self.registry_facts(),
             fetched=frozenset().union(*fetched),
             epoch=self.epoch,
             offline=self.context.network_policy is NetworkMode.NONE,
         )
+
+    def registry_facts(self) -> RegistryFacts | None:
+        """Give what is known of the registry."""
+        return self.registry.facts if self.registry else self.remembered
 
     def get_canary(self) -> Path:
         """Give a file outside of every sandbox, made when first asked for; what it says is by chance."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from cloche.errors import ClocheError
 from cloche.kernel.parts import Part
+from cloche.kernel.remembered import recall
 from cloche.kernel.session import Session, is_below
 from cloche.model.event import Denied, Event, Note
 from cloche.model.trial import Trial
@@ -82,6 +83,7 @@ def _session(whole: Session, part: Part) -> Session:
         # A name of its own in the queue: it waits for its share as any run does.
         job=f"{whole.job}/{name}",
         part=name,
+        remembered=recall(part.claim.provider, part.machine),
         denials=[],
         containment={},
         trials={},

@@ -26,7 +26,8 @@ def user_files(step: Step, session: Session) -> tuple[BindReadOnly, ...]:
     if not sees_configuration(step):
         return ()
     config, environment = session.provider.user_config, session.machine.environment
-    settings = session.registry.facts.settings if session.registry else {}
+    facts = session.registry_facts()
+    settings = facts.settings if facts is not None else {}
     return (*user_binds(config, environment), *certificate_binds(config, environment, settings))
 
 

@@ -10,6 +10,7 @@ from cloche.kernel.session import Session
 from cloche.kernel.sessions import Act, Sessions, side_by_side
 from cloche.kernel.trail import Trail
 from cloche.model.event import ArtifactMade
+from cloche.model.step import Net
 
 _MOST_ROUNDS = 4
 
@@ -18,9 +19,13 @@ Made = tuple[ArtifactMade, ...]
 
 async def resolve(session: Session, trail: Trail | None = None) -> None:
     """Lock, fetch, materialise and run install scripts, each in its own kind of step."""
-    session.registry = session.registry or await learn_registry(session)
+    if session.remembered is None:
+        session.registry = session.registry or await learn_registry(session)
     for _ in range(_MOST_ROUNDS):
         plan = session.provider.resolve_dependencies(session.view(), session.facts())
+        if session.registry is None and any(step.net is Net.REGISTRY for step in plan.steps):
+            session.registry = await learn_registry(session)
+            plan = session.provider.resolve_dependencies(session.view(), session.facts())
         await run_plan(plan, session, trail=trail)
         if not plan.again:
             return

@@ -65,7 +65,8 @@ def _limits(
 
 # Measured peaks of real tools with three- to sixfold headroom: docs/limits.md.
 LIMIT_CLASSES: dict[str, Limits] = {
-    "tool": _limits(20, 512 * MIB, 64, 64 * MIB, 5_000, 100),
+    # Its network is for asking where a registry keeps its packages.
+    "tool": _limits(20, 512 * MIB, 64, 64 * MIB, 5_000, 100, 16 * MIB),
     "lock": _limits(120, GIB, 64, GIB, 50_000, 100, 512 * MIB),
     "fetch": _limits(300, 3 * GIB // 2, 64, 4 * GIB, 300_000, 200, 2 * GIB),
     "materialise": _limits(180, 3 * GIB // 2, 64, 4 * GIB, 300_000, 200),

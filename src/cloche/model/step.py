@@ -103,6 +103,11 @@ class Output:
     """Project-relative destination; "" when it does not go to the project."""
     promote: str = ""
     """Cache that new content is added to after verification; only with Trust.TOOL."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """What a lock says of files of that cache, in the provider's words, which `cached` is handed
+    back: what is there already is hashed again."""
+    checked_key: str = ""
+    """A digest, recorded in that cache when all of `digests` held."""
     required: bool = True
     linter: str = ""
     """Name of the provider's `lint` that the bytes must pass before they are taken."""

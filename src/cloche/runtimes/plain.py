@@ -89,9 +89,9 @@ class PlainProvider:
         """Raise CannotPlan: no step of this provider is parsed."""
         self._refuse(f"parse {name}")
 
-    def cached(self, cache: str, path: str) -> CacheEntry | None:
+    def cached(self, cache: str, path: str, digests: Mapping[str, str]) -> CacheEntry | None:
         """Keep nothing."""
-        del cache, path
+        del cache, path, digests
         return None
 
     def _refuse_verb(self, verb: str, view: ProjectView, facts: HostFacts) -> NoReturn:

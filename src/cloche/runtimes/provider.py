@@ -186,6 +186,6 @@ class RuntimeProvider(Protocol):
         """Give a fresh parser."""
         ...
 
-    def cached(self, cache: str, path: str) -> CacheEntry | None:
-        """Say what a new file of a shared cache must be; None when it is not kept."""
+    def cached(self, cache: str, path: str, digests: Mapping[str, str]) -> CacheEntry | None:
+        """Say what a file of a shared cache must be; None when it is not kept. `digests` are the Output's."""
         ...

@@ -85,6 +85,10 @@ class UserConfig:
     """Names below the user's home directory."""
     file_variable: str = ""
     """Environment variable that names a file to read instead of the first of `home_files`."""
+    directory_variable: str = ""
+    """Environment variable that names another directory than the first one of each of `home_files`."""
+    is_whole: bool = False
+    """Nothing but these files and variables decides what the tool says of its registries."""
     variable_prefixes: tuple[str, ...] = ()
     """Environment variables, by prefix in any case, that are handed on."""
     certificate_variables: tuple[str, ...] = ()

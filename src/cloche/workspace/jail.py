@@ -147,8 +147,10 @@ def read_below(root: int, path: str, limit: int) -> bytes | None:
         descriptor = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
+    # Before fdopen, which answers EISDIR for a directory and leaves it open.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
         content = file.read(limit + 1)
     return content if len(content) <= limit else None

@@ -19,6 +19,7 @@ from cloche.workspace.inventory import digest_project
 from cloche.workspace.jail import join, names_in, open_beneath, opened, read_below
 from cloche.workspace.merged import Entry, MergedTree
 from cloche.workspace.stack import Stack
+from cloche.workspace.syscalls import birth_ns
 from cloche.workspace.usage import measure, measure_private
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
@@ -116,12 +117,18 @@ class Subtree:
         return self._path / layout.SCRATCH / self._own_scratch / name
 
     def open_build(self, name: str) -> Path:
-        """Give the directory NAME-KEY that lasts from run to run, in place of those of other keys."""
+        """Give the directory NAME-KEY that lasts from run to run, in place of those of other keys.
+
+        It goes with the project's directory: what another project at the same path once compiled
+        would pass for what is newer than sources that keep their old times.
+        """
         self._alive()
         state, effects = self._shared.places.state, self._shared.effects
+        project = self._shared.places.project
+        whose = f"{os.fstat(project).st_ino:x}-{birth_ns(project):x}"
         tool, hyphen, key = name.partition("-")
         kind = f"{layout.BUILD}{tool}{self._mark()}"
-        directory = f"{kind}{hyphen}{key}"
+        directory = f"{kind}{hyphen}{key}-{whose}"
         with self._shared.lock:
             for other in names_in(state):
                 if other.startswith(f"{kind}-") and other != directory:

@@ -1,4 +1,4 @@
-"""The Linux calls that Python has no name for: renameat2, openat2, syncfs, ioprio_set.
+"""The Linux calls that Python has no name for: renameat2, openat2, statx, syncfs, ioprio_set.
 
 The only file of this package that uses ctypes. Each call is bound once, its
 errno read at once, and its failure named.
@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import platform
+import struct
 
 RENAME_NOREPLACE = 1  # linux/fs.h
 RENAME_EXCHANGE = 2  # linux/fs.h
@@ -20,6 +21,12 @@ RESOLVE_BENEATH = 0x08
 _SYS_OPENAT2 = 437  # asm-generic/unistd.h; the same number on every architecture
 # glibc has a renameat2 wrapper since 2.28 and musl none, so the number is used for both.
 _SYS_RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276}  # asm/unistd.h
+
+_SYS_STATX = {"x86_64": 332, "aarch64": 291, "riscv64": 291}
+_AT_EMPTY_PATH = 0x1000  # linux/fcntl.h
+_STATX_BTIME = 0x800  # linux/stat.h
+_STATX_BYTES = 256
+_BTIME_AT = 80
 
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _IOPRIO_WHO_PROCESS = 1  # linux/ioprio.h
@@ -59,6 +66,26 @@ def _failed(call: str, path: str = "") -> OSError:
     code = ctypes.get_errno()
     plain = OSError(code, os.strerror(code), path or None)
     return plain if type(plain) is not OSError else SyscallFailed(code, os.strerror(code), call)
+
+
+def birth_ns(descriptor: int) -> int:
+    """Give when this was made, in ns; 0 where the file system or the kernel does not say.
+
+    A directory that is made in the place of a deleted one often gets its inode number.
+    """
+    found = ctypes.create_string_buffer(_STATX_BYTES)
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_STATX.get(platform.machine(), -1)),
+        ctypes.c_int(descriptor),
+        ctypes.c_char_p(b""),
+        ctypes.c_int(_AT_EMPTY_PATH),
+        ctypes.c_uint(_STATX_BTIME),
+        found,
+    )
+    if result < 0 or not struct.unpack_from("=I", found)[0] & _STATX_BTIME:
+        return 0
+    seconds, rest = struct.unpack_from("=qI", found, _BTIME_AT)
+    return int(seconds) * 1_000_000_000 + int(rest)
 
 
 def renameat2(old_at: int, old: str, new_at: int, new: str, flags: int) -> None:

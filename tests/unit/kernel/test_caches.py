@@ -1,6 +1,7 @@
 """A shared cache takes only what is what its name says."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,23 @@ def test_content_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     assert cache.promote(layer(tmp_path / "two", {name: b"tarball"}), judge) == 0
 
 
+def test_what_is_there_is_hashed_again_and_stays_what_it_was(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "cargo")
+
+    def saying(content: bytes) -> Callable[[str], CacheEntry | None]:
+        entry = CacheEntry(algorithm="sha256", digest=hashlib.sha256(content).hexdigest())
+        return lambda path: entry if path == "a.crate" else None
+
+    cache.promote(layer(tmp_path / "one", {"a.crate": b"one"}), saying(b"one"))
+    cache.check(saying(b"one"))
+    cache.check(lambda _: CacheEntry())
+    # Another lock says otherwise: it gets nothing, and those who have the first keep it.
+    assert cache.promote(layer(tmp_path / "two", {"a.crate": b"two"}), saying(b"two")) == 0
+    with pytest.raises(CacheUnusable):
+        cache.check(saying(b"two"))
+    assert (cache.content / "a.crate").read_bytes() == b"one"
+
+
 def test_a_link_in_the_layer_is_not_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
@@ -70,13 +88,3 @@ def test_a_key_cannot_name_another_place(tmp_path: Path) -> None:
     cache.record("../../escape")
     assert not (tmp_path / "escape").exists()
     assert cache.keys() == frozenset()
-
-
-def test_the_answer_to_another_question_is_not_recalled(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "caches", "cargo")
-    assert cache.recall("where") is None
-    cache.remember("where", "there")
-    assert cache.recall("where") == "there"
-    assert cache.recall("where else") is None
-    (tmp_path / "caches/cargo/answer.json").write_text("[1]")
-    assert cache.recall("where") is None

@@ -73,6 +73,9 @@ class Run:
     def hidden(self) -> tuple[str, ...]:
         return self.secrets
 
+    def registry_facts(self) -> RegistryFacts:
+        return self.registry.facts
+
     def key(self, step: Step, plan: Plan = PLAN) -> str:
         run: Any = self
         return Keys(run).of(step, plan)

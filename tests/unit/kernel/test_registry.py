@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from cloche.errors import InvalidValue
-from cloche.kernel.registry import certificate_binds, learn, user_binds, user_variables
+from cloche.kernel.registry import (
+    certificate_binds,
+    configuration_files,
+    learn,
+    user_binds,
+    user_variables,
+    without_project,
+)
 from cloche.runtimes.node.provider import NodeProvider
 from cloche.runtimes.provider import RegistryFacts
+from cloche.runtimes.toolchain import UserConfig
 from cloche.sandbox.environ import HOME as INSIDE
 
 CONFIG = NodeProvider.user_config
@@ -154,3 +162,34 @@ def test_another_file_in_place_of_the_usual_one_stands_at_the_usual_place(
     assert [(b.source, b.target) for b in user_binds(CONFIG, environment)] == [
         (str(other), ".npmrc")
     ]
+
+
+def test_a_directory_of_configuration_may_be_named_by_a_variable(tmp_path: Path) -> None:
+    config = UserConfig(
+        home_files=(".cargo/config.toml", ".cargo/credentials.toml"),
+        directory_variable="CARGO_HOME",
+    )
+    for directory in ("home/.cargo", "other"):
+        (tmp_path / directory).mkdir(parents=True)
+        (tmp_path / directory / "config.toml").touch()
+    (tmp_path / "home/.cargo/credentials.toml").touch()
+    environment = {"HOME": f"{tmp_path}/home", "CARGO_HOME": f"{tmp_path}/other"}
+    assert configuration_files(config, environment) == (
+        (".cargo/config.toml", tmp_path / "other/config.toml"),
+        (".cargo/credentials.toml", tmp_path / "home/.cargo/credentials.toml"),
+    )
+    (found, _) = configuration_files(config, {**environment, "CARGO_HOME": "other"})
+    assert found[1] == tmp_path / "home/.cargo/config.toml"
+
+
+def test_a_home_in_the_project_is_not_the_users(tmp_path: Path) -> None:
+    config = UserConfig(home_files=(), directory_variable="CARGO_HOME")
+    project = tmp_path / "project"
+    (project / "home").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(project / "home")
+    for home in (project, project / "home", tmp_path / "link", tmp_path / "project/../project"):
+        environment = {"HOME": "/home/user", "CARGO_HOME": str(home), "OTHER": str(home)}
+        left = without_project(environment, (config,), project)
+        assert left == {"HOME": "/home/user", "OTHER": str(home)}
+    assert without_project({"HOME": str(project)}, (config,), project) == {}
+    assert without_project({"HOME": f"{project}-2"}, (config,), project) == {"HOME": f"{project}-2"}

@@ -43,3 +43,14 @@ def test_it_is_thrown_away_when_all_is_wanted_anew(project: Path) -> None:
     with closing(Workspace.open(project, project.parent / "state")) as workspace:
         workspace.forget_work()
     assert not list(keep(project, "rust-1").iterdir())
+
+
+def test_another_project_at_the_same_path_has_nothing_of_it(project: Path) -> None:
+    (keep(project, "rust-1") / "made").write_text("x")
+    project.rmdir()
+    project.mkdir()  # often under the same inode number
+    assert not list(keep(project, "rust-1").iterdir())
+    project.rename(project.parent / "away")
+    (project.parent / "away").rename(project)
+    (keep(project, "rust-1") / "made").write_text("x")
+    assert (keep(project, "rust-1") / "made").exists()

@@ -6,6 +6,7 @@ from cloche.model.ids import StepId
 from cloche.model.step import Output, Plan, Step, Trust
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan, HostFacts
+from cloche.runtimes.rust.checked import insist_on_checked
 from cloche.runtimes.rust.discovery import INDEX
 from cloche.runtimes.rust.source import LOCK, RustProject
 from cloche.runtimes.rust.targets import Binary, binaries_of
@@ -79,6 +80,8 @@ def cargo(*command: str, project: RustProject, facts: HostFacts) -> tuple[str, .
     """Give a command of cargo that changes no lock and asks no registry. Raises CannotPlan without a lock."""
     if project.lock is None:
         raise CannotPlan(LOCK, "it is not there", "resolve first")
+    if not project.settings.vendored:
+        insist_on_checked(project.lock, facts)
     index = facts.registry.settings.get(INDEX, "") if facts.registry is not None else ""
     replaced = (
         ("--config", 'source.crates-io.replace-with="learned"',

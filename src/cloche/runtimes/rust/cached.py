@@ -15,13 +15,13 @@ _INDEX = re.compile(
 )
 
 
-def cache_entry(path: str, checksums: Mapping[str, str]) -> CacheEntry | None:
-    """Judge one file; `checksums` gives NAME-VERSION to SHA-256 for all that a lock asked for.
+def cache_entry(path: str, digests: Mapping[str, str]) -> CacheEntry | None:
+    """Judge one file; `digests` gives NAME-VERSION to SHA-256 for all that a lock asked for.
 
     Cargo checks a package when it downloads it and never again: what a lock does not name is not
     kept. An index is a list of checksums that the lock's must be equal to.
     """
     if match := _PACKAGE.match(path):
-        digest = checksums.get(match["name"])
+        digest = digests.get(match["name"])
         return CacheEntry(algorithm="sha256", digest=digest) if digest else None
     return CacheEntry() if _INDEX.match(path) else None

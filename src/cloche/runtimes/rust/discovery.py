@@ -30,7 +30,10 @@ edition = "2021"
 [dependencies]
 {_PROBE} = "1"
 """
-_ADDRESS = re.compile(r"failed to (?:download from|fetch) `(?P<url>https?://[^`\s]{1,1000})`")
+_ADDRESS = re.compile(
+    r"failed to (?:download from|fetch|get successful HTTP response from) `(?P<url>https?://[^`\s]{1,1000})`"
+)
+_SPARSE = "config.json"
 _REPLACED = "replaced source registry"
 # What the shared cache has would not be asked for.
 _MOUNTS = (
@@ -88,7 +91,9 @@ def read_answer(answer: Answer, facts: HostFacts) -> RegistryFacts:
     if settings[_QUESTIONS] == "source":
         settings[_QUESTIONS] = "index"
         if _REPLACED in said and named:
-            settings[INDEX] = f"sparse+{named[0].removesuffix('config.json')}"
+            # A file is asked for; an index in git is fetched whole.
+            place = named[0].removesuffix(_SPARSE)
+            settings[INDEX] = f"sparse+{place}" if place != named[0] else place
     else:
         settings[_QUESTIONS] = "all"
     return RegistryFacts(urls=tuple(dict.fromkeys(urls)), settings=settings)

@@ -32,6 +32,10 @@ class Lock:
         """Give what has to come from somewhere else."""
         return tuple(entry for entry in self.entries if entry.source)
 
+    def digests(self) -> dict[str, str]:
+        """Give the checksums of all that is fetched, by NAME-VERSION as cargo names its files."""
+        return {f"{entry.name}-{entry.version}": entry.checksum for entry in self.fetched()}
+
     def digest(self) -> str:
         """Give the SHA-256 of the file."""
         return sha256(self.content).hexdigest()

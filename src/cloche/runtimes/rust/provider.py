@@ -20,7 +20,7 @@ from cloche.runtimes.rust.detect import detect_rust
 from cloche.runtimes.rust.diagnostics.choice import choose_parser
 from cloche.runtimes.rust.discovery import plan_discovery, read_answer
 from cloche.runtimes.rust.lint import lint_lock
-from cloche.runtimes.rust.lock import Lock, read_lock
+from cloche.runtimes.rust.lock import read_lock
 from cloche.runtimes.rust.package import plan_package
 from cloche.runtimes.rust.preview import plan_preview
 from cloche.runtimes.rust.resolve import LOCK_LINTER, plan_resolve
@@ -30,8 +30,6 @@ from cloche.runtimes.rust.source import LOCK, RustProject, read_project
 from cloche.runtimes.rust.tools import RUST
 from cloche.runtimes.rust.vocabulary import CACHE
 from cloche.runtimes.toolchain import CacheEntry, UserConfig
-
-_MOST_REMEMBERED = 100_000
 
 
 class RustProvider:
@@ -44,14 +42,12 @@ class RustProvider:
     caches = (CACHE,)
     user_config = UserConfig(
         home_files=(".cargo/config.toml", ".cargo/config", ".cargo/credentials.toml"),
+        directory_variable="CARGO_HOME",
+        is_whole=True,
         variable_prefixes=("CARGO_REGISTRIES_", "CARGO_HTTP_", "CARGO_NET_"),
         certificate_variables=("CARGO_HTTP_CAINFO", "SSL_CERT_FILE"),
         proxy_settings=("http-proxy", "proxy"),
     )
-
-    def __init__(self) -> None:
-        # NAME-VERSION to SHA-256, of the locks that steps of this run fetch for.
-        self._checksums: dict[str, str] = {}
 
     def detect(self, view: ProjectView) -> Detection | None:
         """Say what kind of Rust project this is; None when it is none."""
@@ -75,11 +71,7 @@ class RustProvider:
 
     def resolve_dependencies(self, view: ProjectView, facts: HostFacts) -> Plan:
         """Plan lock and fetch. Raises CannotPlan, LintRefused."""
-        project = self._read(view, facts)
-        plan = plan_resolve(project, view, facts)
-        if project.lock is not None:
-            self._remember(project.lock)
-        return plan
+        return plan_resolve(self._read(view, facts), view, facts)
 
     def build(self, view: ProjectView, facts: HostFacts) -> Plan:
         """Plan the release build. Raises CannotPlan, LintRefused."""
@@ -110,22 +102,16 @@ class RustProvider:
         """Judge a lock that a step left. Raises LintRefused, CannotPlan."""
         if linter != LOCK_LINTER:
             raise CannotPlan(linter, "there is no such linter")
-        lock = read_lock(LOCK, content)
-        lint_lock(lock, facts.registry)
-        self._remember(lock)
+        lint_lock(read_lock(LOCK, content), facts.registry)
 
     def parser(self, name: str) -> OutputParser:
         """Give a fresh parser. Raises CannotPlan for a name no step of this provider uses."""
         return choose_parser(name)
 
-    def cached(self, cache: str, path: str) -> CacheEntry | None:
-        """Say what a new file of cargo's home must be."""
-        return cache_entry(path, self._checksums) if cache == CACHE else None
+    def cached(self, cache: str, path: str, digests: Mapping[str, str]) -> CacheEntry | None:
+        """Say what a file of cargo's home must be."""
+        return cache_entry(path, digests) if cache == CACHE else None
 
     def _read(self, view: ProjectView, facts: HostFacts) -> RustProject:
         check_toolchain(view, facts.toolchains.get("rust"))
         return read_project(view)
-
-    def _remember(self, lock: Lock) -> None:
-        new = {f"{entry.name}-{entry.version}": entry.checksum for entry in lock.fetched()}
-        self._checksums = new if len(self._checksums) > _MOST_REMEMBERED else self._checksums | new

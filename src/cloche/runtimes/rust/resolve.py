@@ -7,6 +7,7 @@ from cloche.model.ids import StepId
 from cloche.model.step import Net, Output, Plan, Step, Trust
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import HostFacts
+from cloche.runtimes.rust.checked import checked_key
 from cloche.runtimes.rust.diagnostics.cargo import LOCK_STALE
 from cloche.runtimes.rust.lint import lint_lock
 from cloche.runtimes.rust.lock import Lock
@@ -24,6 +25,7 @@ from cloche.runtimes.rust.vocabulary import (
 )
 
 LOCK_LINTER = "cargo-lock"
+_MANIFEST = "--manifest-path=/p/Cargo.toml"
 _VERB = "resolve"
 # The first cargo that knows "the platform of this machine" by name.
 _KNOWS_HOST = (1, 91)
@@ -61,24 +63,20 @@ def plan_resolve(project: RustProject, view: ProjectView, facts: HostFacts) -> P
         notes = (*notes, "everything that the lock names is in the cache")
         return Plan(verb=_VERB, steps=(), notes=notes)
     steps = _fetch(project, project.lock, facts, key)
-    return Plan(verb=_VERB, steps=steps, projections=(projection,), notes=notes)
+    # Once more, since the lock may be another when these are done.
+    return Plan(verb=_VERB, steps=steps, projections=(projection,), notes=notes, again=True)
 
 
 def fetch_key(project: RustProject, facts: HostFacts) -> str:
-    """Give the key under which a cache remembers that everything of the lock is in it."""
+    """Give the key under which a cache remembers that everything of the lock is in it.
+
+    The manifests are in it as well, since a lock may not fit them any more.
+    """
     assert project.lock is not None
-    parts = (
-        project.lock.digest(),
-        project.target(),
-        facts.toolchains["rust"].version,
-        _index(facts),
-    )
+    manifests = (f"{one.path} {sha256(one.content).hexdigest()}" for one in project.manifests())
+    version = facts.toolchains["rust"].version
+    parts = (checked_key(project.lock, facts), project.target(), version, *manifests)
     return sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _index(facts: HostFacts) -> str:
-    # Another registry is another directory of the cache.
-    return " ".join(facts.registry.urls) if facts.registry is not None else ""
 
 
 def _lock(*, net: Net) -> Step:
@@ -88,7 +86,7 @@ def _lock(*, net: Net) -> Step:
         argv=(
             CARGO,
             "generate-lockfile",
-            "--manifest-path=/p/Cargo.toml",
+            _MANIFEST,
             *(("--offline",) if net is Net.NONE else ()),
         ),
         trust=Trust.TOOL,
@@ -125,7 +123,8 @@ def _lock_vendored() -> Step:
 
 
 def _fetch(project: RustProject, lock: Lock, facts: HostFacts, key: str) -> tuple[Step, ...]:
-    command = (CARGO, "fetch", "--manifest-path=/p/Cargo.toml", *_platforms(project, facts))
+    checked = replace(_CACHE_OUTPUT, digests=lock.digests(), checked_key=checked_key(lock, facts))
+    command = (CARGO, "fetch", _MANIFEST, *_platforms(project, facts))
     if facts.offline:
         return (_look(command, len(lock.fetched()), key),)
     fetch = Step(
@@ -138,24 +137,20 @@ def _fetch(project: RustProject, lock: Lock, facts: HostFacts, key: str) -> tupl
         cwd=NEUTRAL,
         env=FETCHING,
         mounts=FETCH_MOUNTS,
-        outputs=(_CACHE_OUTPUT,),
+        outputs=(checked,),
         limits="fetch",
         parser="cargo-fetch",
         expected=len(lock.fetched()),
-        fallback=StepId("fetch-anew"),
+        fallback=StepId("lock-anew"),
         fallback_codes=frozenset({LOCK_STALE}),
         skip_key=key,
     )
-    # The lock comes first: it says what each new package of the cache must be.
+    # Downloads nothing: of what is new, only the lock that it makes says what it must be.
     anew = replace(
-        fetch,
-        id=StepId("fetch-anew"),
-        title="Choose versions for what the lock lacks, and download",
-        argv=command,
-        outputs=(_LOCK_OUTPUT, _CACHE_OUTPUT),
-        fallback=None,
-        fallback_codes=frozenset(),
-        skip_key="",
+        _lock(net=Net.REGISTRY),
+        id=StepId("lock-anew"),
+        title="Choose versions for what the lock lacks",
+        argv=(CARGO, "update", "--workspace", _MANIFEST),
     )
     return (fetch, anew)
 

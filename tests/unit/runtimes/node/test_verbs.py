@@ -273,12 +273,12 @@ def test_a_project_is_recognised_by_its_files_alone() -> None:
 def test_content_of_the_cache_must_have_the_digest_of_its_name() -> None:
     digest = "ab" * 64
     path = f"_cacache/content-v2/sha512/{digest[:2]}/{digest[2:4]}/{digest[4:]}"
-    entry = PROVIDER.cached("npm", path)
+    entry = PROVIDER.cached("npm", path, {})
     assert entry is not None
     assert (entry.algorithm, entry.digest) == ("sha512", digest)
-    assert PROVIDER.cached("npm", "_cacache/content-v2/sha1/ab/cd/" + "e" * 36) is None
-    assert PROVIDER.cached("npm", "_logs/x.log") is None
-    assert PROVIDER.cached("npm", "_cacache/index-v5/ab/cd/" + "e" * 60) is not None
+    assert PROVIDER.cached("npm", "_cacache/content-v2/sha1/ab/cd/" + "e" * 36, {}) is None
+    assert PROVIDER.cached("npm", "_logs/x.log", {}) is None
+    assert PROVIDER.cached("npm", "_cacache/index-v5/ab/cd/" + "e" * 60, {}) is not None
 
 
 def test_discovery_is_tool_code_without_network(facts: HostFacts) -> None:

@@ -8,6 +8,8 @@ from cloche.errors import ClocheError
 from cloche.kernel.invariants import check_plan
 from cloche.model.step import Net, Plan, Source, Trust
 from cloche.runtimes.provider import Answer, CannotPlan, HostFacts, LintRefused, RegistryFacts
+from cloche.runtimes.rust.checked import checked_key
+from cloche.runtimes.rust.lock import read_lock
 from cloche.runtimes.rust.provider import RustProvider
 from cloche.runtimes.rust.settings import is_channel
 from cloche.runtimes.toolchain import Toolchain
@@ -24,6 +26,8 @@ FACTS = HostFacts(
         urls=("https://index.example.org/",), settings={"source": SOURCE, "questions": "all"}
     ),
 )
+REGISTRY = FACTS.registry
+assert REGISTRY is not None
 PACKAGE = '[package]\nname = "app"\nversion = "1.2.3"\n'
 OWN = '[[package]]\nname = "app"\nversion = "1.2.3"\n'
 
@@ -33,6 +37,9 @@ def lock(source: str = SOURCE, checksum: str = SUM) -> str:
         f'version = 4\n{OWN}[[package]]\nname = "dep"\nversion = "1.0.0"\n'
         f'source = "{source}"\nchecksum = "{checksum}"\n'
     )
+
+
+CHECKED = replace(FACTS, fetched=frozenset({checked_key(read_lock("", lock().encode()), FACTS)}))
 
 
 def view(manifest: str = f'{PACKAGE}[dependencies]\ndep = "1"\n', **files: str) -> MemoryView:
@@ -135,7 +142,7 @@ def test_channels_mean_what_rustup_means_by_them() -> None:
 
 
 def test_builds_are_frozen_and_their_programs_are_committed_executable() -> None:
-    plan = RustProvider().build(with_lock(lock()), FACTS)
+    plan = RustProvider().build(with_lock(lock()), CHECKED)
     check_plan(plan)
     (step,) = plan.steps
     assert (step.trust, step.net) == (Trust.PROJECT, Net.NONE)
@@ -163,10 +170,35 @@ def test_the_registry_is_learned_from_what_cargo_asks_for() -> None:
     assert facts.registry.settings["index"] == "sparse+https://m.example.org:8443/i/"
 
 
+def test_only_what_was_compared_with_the_lock_is_built_from() -> None:
+    for text, facts in (
+        (lock(), FACTS),
+        (lock(checksum="cd" * 32), CHECKED),
+        (lock(), replace(CHECKED, registry=replace(REGISTRY, settings={"index": "other"}))),
+        (lock(), replace(CHECKED, registry=None)),
+    ):
+        with pytest.raises(CannotPlan):
+            RustProvider().build(with_lock(text), facts)
+
+
+def test_a_manifest_that_changed_is_fetched_for_again() -> None:
+    first = resolve(with_lock(lock()))
+    known = replace(FACTS, fetched=frozenset({first.steps[0].skip_key}))
+    edited = f'{PACKAGE}[dependencies]\ndep = "2"\n'
+    files = {"Cargo.toml": edited, "src/main.rs": "fn main() {}", "Cargo.lock": lock()}
+    plan = resolve(MemoryView(files), known)
+    assert [step.id for step in plan.steps] == ["fetch", "lock-anew"]
+    assert plan.again
+    (lock_anew,) = (step for step in plan.steps if step.id == "lock-anew")
+    assert all(not output.digests and not output.checked_key for output in lock_anew.outputs)
+
+
 def test_only_packages_that_a_lock_names_are_kept_and_sources_never() -> None:
     provider = RustProvider()
-    provider.resolve_dependencies(with_lock(lock()), FACTS)
-    kept = provider.cached("cargo", "registry/cache/i-0/dep-1.0.0.crate")
+    (output,) = provider.resolve_dependencies(with_lock(lock()), FACTS).steps[0].outputs
+    digests = output.digests
+    kept = provider.cached("cargo", "registry/cache/i-0/dep-1.0.0.crate", digests)
+    assert provider.cached("cargo", "registry/cache/i-0/dep-1.0.0.crate", {}) is None
     assert kept is not None
     assert (kept.algorithm, kept.digest) == ("sha256", SUM)
     for path in (
@@ -175,7 +207,7 @@ def test_only_packages_that_a_lock_names_are_kept_and_sources_never() -> None:
         "config.toml",
         "bin/cargo",
     ):
-        assert provider.cached("cargo", path) is None
+        assert provider.cached("cargo", path, digests) is None
 
 
 def test_templates_refuse_names_that_cargo_would() -> None:

@@ -19,7 +19,7 @@ _KINDS = (
     (
         "CHECKSUM",
         re.compile(r"checksum for `|failed to verify the checksum"),
-        "what the registry has is not what the lock promises: do not trust it",
+        "what the registry has, or once had, is not what the lock promises: do not trust it",
     ),
     (
         "NOT_FOUND",
