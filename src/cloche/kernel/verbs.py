@@ -18,7 +18,9 @@ Verb = Callable[[Session], Awaitable[ArtifactMade | None]]
 
 async def resolve(session: Session, trail: Trail | None = None) -> None:
     """Lock, fetch, materialise and run install scripts, each in its own kind of step."""
-    session.registry = session.registry or await learn_registry(session)
+    asks = session.provider.asks_registry(session.view(), session.facts())
+    if session.registry is None and asks:
+        session.registry = await learn_registry(session)
     for _ in range(_MOST_ROUNDS):
         plan = session.provider.resolve_dependencies(session.view(), session.facts())
         await run_plan(plan, session, trail=trail)

@@ -133,6 +133,10 @@ class RuntimeProvider(Protocol):
         """Give what `scaffold` offers."""
         ...
 
+    def asks_registry(self, view: ProjectView, facts: HostFacts) -> bool:
+        """Tell whether to resolve this project means to ask a registry; it is not learned for one that does not."""
+        ...
+
     def discovery(self, facts: HostFacts) -> Plan | None:
         """Give the one TOOL step that asks the tool for the user's registries, outside the project.
 

@@ -65,6 +65,11 @@ class NodeProvider:
         """Give the templates that lie in this package."""
         return node_templates()
 
+    def asks_registry(self, view: ProjectView, facts: HostFacts) -> bool:
+        """Say yes, always: only a look at the whole would tell, and it is soon learned."""
+        del view, facts
+        return True
+
     def discovery(self, facts: HostFacts) -> Plan | None:
         """Give the step that asks npm for the user's registries, which it answers at once."""
         return plan_discovery() if facts.registry is None else None

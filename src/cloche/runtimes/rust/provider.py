@@ -61,6 +61,11 @@ class RustProvider:
         """Give the templates that lie in this package."""
         return rust_templates()
 
+    def asks_registry(self, view: ProjectView, facts: HostFacts) -> bool:
+        """Say no for a project that has all that it needs. Raises CannotPlan, LintRefused."""
+        project = self._read(view, facts)
+        return not project.settings.vendored and project.asks_registry()
+
     def discovery(self, facts: HostFacts) -> Plan | None:
         """Give the next question that shows which registry the user's cargo asks."""
         return plan_discovery(facts)
