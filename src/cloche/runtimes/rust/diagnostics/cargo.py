@@ -14,7 +14,7 @@ _KINDS = (
     (
         LOCK_STALE,
         re.compile(r"cannot (?:update|create) the lock ?file|needs to be updated but --locked"),
-        "the lock does not fit the manifests",
+        "the lock does not fit the manifests: `cloche resolve` mends it",
     ),
     (
         "CHECKSUM",
