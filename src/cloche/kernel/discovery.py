@@ -11,7 +11,7 @@ from cloche.kernel.pipeline import start_step
 from cloche.kernel.registry import Registry, learn
 from cloche.kernel.session import Session
 from cloche.model.event import Denied, Event, StepFinished
-from cloche.model.step import Plan, Trust
+from cloche.model.step import Net, Plan, Trust
 from cloche.runtimes.provider import Answer
 
 _LONGEST = 4 << 20
@@ -21,7 +21,15 @@ _MOST_QUESTIONS = 6
 _ASKED = re.compile(r"(?:resolve|connect) (?P<host>[A-Za-z0-9.-]+(?::\d{1,5})?)\Z")
 
 
-async def learn_registry(session: Session) -> Registry | None:
+async def know_registry(session: Session, verb: str) -> None:
+    """Learn what planning `verb` takes; a verb that fetches nothing asks nothing that needs a network."""
+    if session.registry is not None:
+        return
+    if session.provider.asks_registry(verb, session.view(), session.facts()):
+        session.registry = await learn_registry(session, reaches=verb == "resolve")
+
+
+async def learn_registry(session: Session, *, reaches: bool = True) -> Registry | None:
     """Run the provider's discovery steps and learn the hosts they name; None when it has none.
 
     They are tool code over what the kernel wrote, and reach only what was learned before:
@@ -29,7 +37,7 @@ async def learn_registry(session: Session) -> Registry | None:
     """
     for _ in range(_MOST_QUESTIONS):
         plan = session.provider.discovery(session.facts())
-        if plan is None:
+        if plan is None or not (reaches or all(step.net is Net.NONE for step in plan.steps)):
             return session.registry
         answer = await _ask(plan, session)
         session.registry = await asyncio.to_thread(

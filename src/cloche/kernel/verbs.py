@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from cloche.kernel.discovery import learn_registry
+from cloche.kernel.discovery import know_registry
 from cloche.kernel.ends import in_thread
 from cloche.kernel.errors import InvariantBroken
 from cloche.kernel.packaging import make_package, prove_package
@@ -18,9 +18,7 @@ Verb = Callable[[Session], Awaitable[ArtifactMade | None]]
 
 async def resolve(session: Session, trail: Trail | None = None) -> None:
     """Lock, fetch, materialise and run install scripts, each in its own kind of step."""
-    asks = session.provider.asks_registry(session.view(), session.facts())
-    if session.registry is None and asks:
-        session.registry = await learn_registry(session)
+    await know_registry(session, "resolve")
     for _ in range(_MOST_ROUNDS):
         plan = session.provider.resolve_dependencies(session.view(), session.facts())
         await run_plan(plan, session, trail=trail)
@@ -31,16 +29,19 @@ async def resolve(session: Session, trail: Trail | None = None) -> None:
 
 async def build(session: Session, trail: Trail | None = None) -> None:
     """Build what is resolved; project code, no network."""
+    await know_registry(session, "build")
     await run_plan(session.provider.build(session.view(), session.facts()), session, trail=trail)
 
 
 async def test(session: Session) -> None:
     """Run the project's own tests; project code, no network."""
+    await know_registry(session, "test")
     await run_plan(session.provider.test(session.view(), session.facts()), session)
 
 
 async def package(session: Session) -> ArtifactMade:
     """Write the package into the transaction."""
+    await know_registry(session, "package")
     plan = session.provider.package(session.view(), session.facts())
     await run_plan(plan, session)
     if plan.again:  # what its steps made decides what goes in
@@ -50,6 +51,7 @@ async def package(session: Session) -> ArtifactMade:
 
 async def validate(session: Session) -> None:
     """Check the sources, then the package: every digest, and that what it serves answers."""
+    await know_registry(session, "validate")
     await run_plan(session.provider.validate(session.view(), session.facts()), session)
     plan = session.provider.package(session.view(), session.facts())
     await prove_package(plan, session)

@@ -36,9 +36,9 @@ class PlainProvider:
         """Offer nothing."""
         return ()
 
-    def asks_registry(self, view: ProjectView, facts: HostFacts) -> bool:
+    def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
         """Say no: there is nothing to resolve."""
-        del view, facts
+        del verb, view, facts
         return False
 
     def discovery(self, facts: HostFacts) -> Plan | None:

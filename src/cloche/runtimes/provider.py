@@ -133,8 +133,8 @@ class RuntimeProvider(Protocol):
         """Give what `scaffold` offers."""
         ...
 
-    def asks_registry(self, view: ProjectView, facts: HostFacts) -> bool:
-        """Tell whether to resolve this project means to ask a registry; it is not learned for one that does not."""
+    def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
+        """Tell whether planning `verb` takes what is known of the user's registry; it is not learned otherwise."""
         ...
 
     def discovery(self, facts: HostFacts) -> Plan | None:
@@ -165,7 +165,7 @@ class RuntimeProvider(Protocol):
         ...
 
     def preview(self, view: ProjectView, facts: HostFacts) -> Plan:
-        """Plan the development server: one service step."""
+        """Plan the development server: its step comes last; or a program, whose step has no probe."""
         ...
 
     def package(self, view: ProjectView, facts: HostFacts) -> Plan:

@@ -30,7 +30,9 @@ edition = "2021"
 [dependencies]
 {_PROBE} = "1"
 """
-_ADDRESS = re.compile(r"failed to (?:download from|fetch) `(?P<url>https?://[^`\s]{1,1000})`")
+_ADDRESS = re.compile(
+    r"failed to (?:download from|fetch|get successful HTTP response from) `(?P<url>https?://[^`\s]{1,1000})`"
+)
 _REPLACED = "replaced source registry"
 # What the shared cache has would not be asked for.
 _MOUNTS = (

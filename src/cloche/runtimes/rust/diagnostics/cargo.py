@@ -22,6 +22,11 @@ _KINDS = (
         "what the registry has is not what the lock promises: do not trust it",
     ),
     (
+        "NOT_CACHED",
+        re.compile(r"--offline|offline mode|--frozen was passed"),
+        "the package is not in the cache; resolve once with the network",
+    ),
+    (
         "NOT_FOUND",
         re.compile(r"no matching package|could not be found in registry|no such (?:crate|package)"),
         "the registry you use does not have this package",
@@ -30,11 +35,6 @@ _KINDS = (
         "NO_VERSION",
         re.compile(r"failed to select a version"),
         "the registry you use has no version that fits, or two packages cannot agree on one",
-    ),
-    (
-        "NOT_CACHED",
-        re.compile(r"--offline|offline mode|--frozen was passed"),
-        "the package is not in the cache; resolve once with the network",
     ),
     (
         NO_NETWORK,
