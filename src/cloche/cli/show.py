@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from cloche.errors import cut
-from cloche.kernel.lines import printable
+from cloche.kernel.lines import harmless, printable
 from cloche.model.event import (
     ArtifactMade,
     ChangesCommitted,
@@ -26,6 +26,7 @@ from cloche.model.event import (
     Found,
     Note,
     Output,
+    PreviewOpened,
     PreviewReady,
     RunFinished,
     StepFinished,
@@ -112,6 +113,7 @@ class PlainShower:
         self._denied: list[Denied] = []
         self._usage: dict[str, UsageMeasured] = {}
         self._artifact: ArtifactMade | None = None
+        self._open = ""  # the step whose output passes through
 
     def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - one case an event
         """Show one event."""
@@ -141,6 +143,8 @@ class PlainShower:
                 self._finish(event)
             case StepSkipped():
                 self._say(f"  {'kept':6} {shown(event.title):44} {event.why}", "green")
+            case PreviewOpened():
+                self._open = event.step
             case PreviewReady():
                 self._say(f"  answers at {event.url}", "bold green")
             case Waiting():
@@ -162,6 +166,9 @@ class PlainShower:
 
     def _print(self, event: Output) -> None:
         """Keep the last lines for a failure; show them all with --log, or the newest beside the bar."""
+        if event.step == self._open:
+            _pass_through(event)
+            return
         drawn = event.data.splitlines(keepends=True)
         lines = [printable(line) for line in drawn]
         # What ends with a bare carriage return is drawn over by what follows: a bar.
@@ -186,7 +193,9 @@ class PlainShower:
 
     def _start(self, event: StepStarted) -> None:
         self._titles[event.step] = event.title
-        if not self._console.is_terminal:
+        if event.step == self._open:
+            self.close()  # bars would be drawn over it
+        if self._bars is None and (event.step == self._open or not self._console.is_terminal):
             self._say(f"  ... {shown(event.title)}")
             return
         if self._bars is None:
@@ -257,6 +266,13 @@ class PlainShower:
 
     def _say(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style)
+
+
+def _pass_through(event: Output) -> None:
+    """Print what a program says as it says it, also a prompt; nothing that a terminal would obey."""
+    stream = sys.stderr if event.stream == "stderr" else sys.stdout
+    stream.write("\n".join(harmless(line) for line in event.data.split(b"\n")))
+    stream.flush()
 
 
 def _tried(trials: Sequence[Trial]) -> Iterator[str]:

@@ -1,14 +1,19 @@
-"""A development server in the jar that sees the user's edits as they are saved."""
+"""A development server in the jar that sees the user's edits as they are saved; or a program, as in a terminal."""
 
 import asyncio
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 from watchfiles import DefaultFilter, awatch
 
+from cloche.kernel.discovery import know_registry
 from cloche.kernel.errors import InvariantBroken, NotReady
+from cloche.kernel.invariants import check_plan
+from cloche.kernel.pipeline import run_plan
 from cloche.kernel.service import Service, serve
 from cloche.kernel.session import Session
+from cloche.model.event import PreviewOpened
 from cloche.sandbox.platform import SandboxedProcess
 
 _LARGEST_EDIT = 16 << 20
@@ -17,11 +22,27 @@ _NOT_EDITS = ("node_modules", ".git", "dist", "build", ".next", "artifacts", "co
 
 
 async def preview(session: Session) -> None:
-    """Serve until cancelled, or until the program ends. Raises NotReady, PortUnavailable."""
+    """Do what comes first, then serve until cancelled, or be with the program until it ends.
+
+    The last step is the one that is seen: a service when it has a probe, else a program that is
+    given what the user types. Raises NotReady, PortUnavailable, StepFailed.
+    """
+    await know_registry(session, "preview")
     plan = session.provider.preview(session.view(), session.facts())
-    if len(plan.steps) != 1:
-        raise InvariantBroken("preview", "I6", "a preview is one service step")
-    async with serve(plan.steps[0], plan, session, port=session.options.port) as service:
+    if not plan.steps:
+        raise InvariantBroken("preview", "I6", "there is no step to be seen")
+    check_plan(plan)
+    *before, seen = plan.steps
+    session.get_canary()  # one for both
+    # What is typed is for the program alone.
+    unheard = replace(session, options=replace(session.options, stdin=None))
+    await run_plan(replace(plan, steps=tuple(before)), unheard)
+    session.steps_run = unheard.steps_run
+    if seen.probe is None:
+        session.emit(PreviewOpened(step=seen.id))
+        await run_plan(replace(plan, steps=(seen,), notes=()), session)
+        return
+    async with serve(seen, plan, session, port=session.options.port) as service:
         await _mirror_edits(service, session)
     raise NotReady(plan.steps[0].id, "its program ended")
 
