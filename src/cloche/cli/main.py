@@ -134,6 +134,7 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
         _options(arguments),
         port=getattr(arguments, "port", 0),
         fresh=getattr(arguments, "fresh", False),
+        stdin=_read_stdin if arguments.command == "preview" and sys.stdin is not None else None,
     )
     run: Run = getattr(project, arguments.command)(options)
     result = await _follow(run, make_shower(as_json=arguments.json, log=arguments.log))

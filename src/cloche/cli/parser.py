@@ -54,7 +54,9 @@ def make_parser() -> argparse.ArgumentParser:
                 help="use nothing that earlier runs left: run all steps, build from nothing",
             )
     preview = commands.add_parser(
-        "preview", parents=[common, terms], help="serve the development server until interrupted"
+        "preview",
+        parents=[common, terms],
+        help="serve the development server until interrupted, or run the program with what you type",
     )
     preview.add_argument("directory", type=Path)
     _add_part(preview)

@@ -1,5 +1,6 @@
 """The events of a run as a person reads them: steps, their progress, and at the end what held."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from cloche.cli.portions import Portions
 from cloche.cli.tail import Tail
 from cloche.cli.words import counts_in_words, waiting_in_words
 from cloche.errors import cut
+from cloche.kernel.lines import harmless
 from cloche.model.diagnostic import Severity
 from cloche.model.event import (
     ArtifactMade,
@@ -26,6 +28,7 @@ from cloche.model.event import (
     Found,
     Note,
     Output,
+    PreviewOpened,
     PreviewReady,
     RunFinished,
     RunStarted,
@@ -65,6 +68,8 @@ class PlainShower:
         self._denied: list[Denied] = []
         self._usage: dict[str, UsageMeasured] = {}
         self._artifacts: list[ArtifactMade] = []
+        self._opened: set[str] = set()
+        """Steps whose output is what a person came for."""
         self._part = ""
         """Of the event that is shown."""
         self._width = 0
@@ -102,6 +107,8 @@ class PlainShower:
                 self._finish(event)
             case StepSkipped():
                 self._say(f"  {'kept':6} {shown(event.title):44} {event.why}", "green")
+            case PreviewOpened():
+                self._opened.add(event.step)
             case PreviewReady():
                 self._say(f"  answers at {event.url}", "bold green")
             case Waiting():
@@ -124,9 +131,13 @@ class PlainShower:
 
     def _print(self, event: Output) -> None:
         """Keep the last lines for a failure; show them all with --log, or the newest beside the bar."""
+        opened = event.step in self._opened
+        if opened and not self._part:
+            _pass_through(event)
+            return
         tail = self._tails.setdefault(event.step, Tail())
         ended = tail.feed(event.stream, event.data)
-        if self._log:
+        if self._log or opened:
             self._say_lines(ended)
         if event.step not in self._counted:
             self._say_beside(event.step, tail.newest)
@@ -149,7 +160,10 @@ class PlainShower:
 
     def _start(self, event: StepStarted) -> None:
         self._titles[event.step] = event.title
-        if not self._console.is_terminal:
+        alone = event.step in self._opened and not self._part
+        if alone:
+            self.close()  # bars would be drawn over it
+        if self._bars is None and (alone or not self._console.is_terminal):
             self._say(f"  ... {shown(event.title)}")
             return
         if self._bars is None:
@@ -246,6 +260,13 @@ class PlainShower:
 
     def _say(self, text: str, style: str | None = None) -> None:
         self._console.print(f"  {self._labelled(text)}" if self._part else text, style=style)
+
+
+def _pass_through(event: Output) -> None:
+    """Print what a program says as it says it, also a prompt; nothing that a terminal would obey."""
+    stream = sys.stderr if event.stream == "stderr" else sys.stdout
+    stream.write("\n".join(harmless(line) for line in event.data.split(b"\n")))
+    stream.flush()
 
 
 def _tried(trials: Sequence[Trial]) -> Iterator[str]:

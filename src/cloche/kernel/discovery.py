@@ -12,7 +12,7 @@ from cloche.kernel.registry import Registry, learn
 from cloche.kernel.remembered import remember
 from cloche.kernel.session import Session
 from cloche.model.event import Denied, Event, StepFinished
-from cloche.model.step import Plan, Trust
+from cloche.model.step import Net, Plan, Trust
 from cloche.runtimes.provider import Answer, RegistryFacts
 
 _LONGEST = 4 << 20
@@ -22,7 +22,17 @@ _MOST_QUESTIONS = 6
 _ASKED = re.compile(r"(?:resolve|connect) (?P<host>[A-Za-z0-9.-]+(?::\d{1,5})?)\Z")
 
 
-async def learn_registry(session: Session) -> Registry | None:
+async def know_registry(session: Session, verb: str) -> None:
+    """Learn what planning `verb` takes; a verb that fetches nothing asks nothing that needs a network."""
+    if session.registry is not None or session.remembered is not None:
+        return
+    facts = session.facts()
+    if session.provider.asks_registry(verb, session.view(), facts):
+        reaches = verb == "resolve" and not facts.offline
+        session.registry = await learn_registry(session, reaches=reaches)
+
+
+async def learn_registry(session: Session, *, reaches: bool = True) -> Registry | None:
     """Run the provider's discovery steps and learn the hosts they name; None when it has none.
 
     They are tool code over what the kernel wrote, and reach only what was learned before:
@@ -33,6 +43,8 @@ async def learn_registry(session: Session) -> Registry | None:
         plan = session.provider.discovery(session.facts())
         if plan is None:
             await asyncio.to_thread(remember, session)
+            return session.registry
+        if not reaches and any(step.net is not Net.NONE for step in plan.steps):
             return session.registry
         answer = await _ask(plan, session)
         await _learn(session.provider.read_discovery(answer, session.facts()), plan, session)

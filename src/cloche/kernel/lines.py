@@ -66,5 +66,9 @@ class LineReader:
 
 def printable(line: bytes) -> str:
     """Decode at most 8 KiB of a line and drop escape sequences and control bytes."""
-    text = line[:_LONGEST].decode("utf-8", "replace")
-    return _CONTROLS.sub("", _ESCAPES.sub("", text)).rstrip()
+    return harmless(line[:_LONGEST]).rstrip()
+
+
+def harmless(text: bytes) -> str:
+    """Decode what a program printed, without escape sequences and control bytes."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text.decode("utf-8", "replace")))

@@ -1,7 +1,7 @@
 """The verbs as sequences of steps. `ship` is four of them in one transaction."""
 
 from cloche.kernel.conclusion import Body
-from cloche.kernel.discovery import learn_registry
+from cloche.kernel.discovery import know_registry, learn_registry
 from cloche.kernel.ends import in_thread
 from cloche.kernel.errors import InvariantBroken
 from cloche.kernel.packaging import make_package, prove_package
@@ -19,8 +19,7 @@ Made = tuple[ArtifactMade, ...]
 
 async def resolve(session: Session, trail: Trail | None = None) -> None:
     """Lock, fetch, materialise and run install scripts, each in its own kind of step."""
-    if session.remembered is None:
-        session.registry = session.registry or await learn_registry(session)
+    await know_registry(session, "resolve")
     for _ in range(_MOST_ROUNDS):
         plan = session.provider.resolve_dependencies(session.view(), session.facts())
         if session.registry is None and any(step.net is Net.REGISTRY for step in plan.steps):
@@ -34,16 +33,19 @@ async def resolve(session: Session, trail: Trail | None = None) -> None:
 
 async def build(session: Session, trail: Trail | None = None) -> None:
     """Build what is resolved; project code, no network."""
+    await know_registry(session, "build")
     await run_plan(session.provider.build(session.view(), session.facts()), session, trail=trail)
 
 
 async def test(session: Session) -> None:
     """Run the project's own tests; project code, no network."""
+    await know_registry(session, "test")
     await run_plan(session.provider.test(session.view(), session.facts()), session)
 
 
 async def package(session: Session) -> ArtifactMade:
     """Write the package into the transaction."""
+    await know_registry(session, "package")
     plan = session.provider.package(session.view(), session.facts())
     await run_plan(plan, session)
     if plan.again:  # what its steps made decides what goes in
@@ -55,19 +57,14 @@ async def package(session: Session) -> ArtifactMade:
 
 async def validate(session: Session) -> None:
     """Check the sources, then the package: every digest, and that what it serves answers."""
+    await know_registry(session, "validate")
     await run_plan(session.provider.validate(session.view(), session.facts()), session)
     plan = session.provider.package(session.view(), session.facts())
     await prove_package(plan, session)
 
 
 async def resolve_all(sessions: Sessions) -> Made:
-    """Resolve every part; the tools of one runtime are asked for their registries once."""
-    asked: dict[str, Session] = {}
-    for session in sessions.parts if sessions.is_several else ():
-        first = asked.setdefault(session.provider.runtime_id, session)
-        if first is session:
-            session.registry = await learn_registry(session)
-        session.registry = first.registry
+    """Resolve every part at once."""
     await side_by_side(resolve, sessions.parts)
     return ()
 

@@ -197,6 +197,13 @@ class PreviewListening(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewOpened(Event):
+    """The program of a preview runs: what it prints is for the user, what they type goes to it."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewReady(Event):
     """The preview answers at `url`."""
 

@@ -36,6 +36,11 @@ class PlainProvider:
         """Offer nothing."""
         return ()
 
+    def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
+        """Say no: there is nothing to resolve."""
+        del verb, view, facts
+        return False
+
     def discovery(self, facts: HostFacts) -> Plan | None:
         """Have no registry."""
         del facts

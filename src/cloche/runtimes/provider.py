@@ -135,6 +135,10 @@ class RuntimeProvider(Protocol):
         """Give what `scaffold` offers."""
         ...
 
+    def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
+        """Tell whether planning `verb` takes what is known of the user's registry; it is not learned otherwise."""
+        ...
+
     def discovery(self, facts: HostFacts) -> Plan | None:
         """Give the one TOOL step that asks the tool for the user's registries, outside the project.
 
@@ -163,7 +167,7 @@ class RuntimeProvider(Protocol):
         ...
 
     def preview(self, view: ProjectView, facts: HostFacts) -> Plan:
-        """Plan the development server: one service step."""
+        """Plan the development server: its step comes last; or a program, whose step has no probe."""
         ...
 
     def package(self, view: ProjectView, facts: HostFacts) -> Plan:

@@ -55,6 +55,11 @@ class DotNetProvider:
         """Give the templates that lie in this package."""
         return dotnet_templates()
 
+    def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
+        """Say yes for `resolve`, whatever the project asks for: it is soon learned."""
+        del view, facts
+        return verb == "resolve"
+
     def discovery(self, facts: HostFacts) -> Plan | None:
         """Give the next question about the user's sources of packages."""
         return plan_discovery(facts)

@@ -65,6 +65,11 @@ class NodeProvider:
         """Give the templates that lie in this package."""
         return node_templates()
 
+    def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
+        """Say yes for `resolve`, whatever the project asks for: it is soon learned."""
+        del view, facts
+        return verb == "resolve"
+
     def discovery(self, facts: HostFacts) -> Plan | None:
         """Give the step that asks npm for the user's registries, which it answers at once."""
         return plan_discovery() if facts.registry is None else None

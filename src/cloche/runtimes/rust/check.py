@@ -8,5 +8,5 @@ from cloche.runtimes.rust.source import RustProject
 
 def plan_validate(project: RustProject, facts: HostFacts) -> Plan:
     """Plan clippy, which may only warn: a toolchain may be without it, and the build has passed."""
-    step = compile_step("clippy", "Lint", ("clippy",), project, facts, optional=True)
+    step = compile_step("clippy", "Lint", ("clippy", "--release"), project, facts, optional=True)
     return Plan(verb="validate", steps=(step,))

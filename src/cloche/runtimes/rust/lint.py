@@ -6,6 +6,7 @@ from cloche.runtimes.rust.names import is_name, is_sha256, is_version
 
 SOURCE = "source"
 """Key of RegistryFacts.settings: how locks name the registry that cargo uses without being told."""
+ONLY_REGISTRY = "only registry packages are fetched; `cargo vendor` puts it into the project"
 _MOST_REASONS = 50
 
 
@@ -31,7 +32,7 @@ def _objection(entry: LockEntry, known: str) -> str:
     if not entry.source or (entry.source == known and is_sha256(entry.checksum)):
         return ""
     if entry.source.startswith("git+"):
-        return f"it comes from git ({entry.source[4:120]}); only registry packages are fetched"
+        return f"it comes from git ({entry.source[4:120]}); {ONLY_REGISTRY}"
     if entry.source != known:
         return f"it comes from another registry ({entry.source[:120]})"
     return "it has no checksum"

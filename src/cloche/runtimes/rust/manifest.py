@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cloche.runtimes.provider import CannotPlan
 from cloche.runtimes.rust.document import Table, read_table, table, tables, text, texts
+from cloche.runtimes.rust.lint import ONLY_REGISTRY
 from cloche.runtimes.rust.names import is_name, is_version, joined
 
 _DEPENDENCIES = (
@@ -184,9 +185,7 @@ def objections_to(manifest: Manifest) -> tuple[str, ...]:
             if joined(manifest.directory, dependency.path) is None:
                 reasons.append(f"{where} ({dependency.path[:120]}): it leads outside the project")
         elif dependency.git:
-            reasons.append(
-                f"{where} ({dependency.git[:120]}): it comes from git; only registry packages are fetched"
-            )
+            reasons.append(f"{where} ({dependency.git[:120]}): it comes from git; {ONLY_REGISTRY}")
         if dependency.registry:
             reasons.append(f"{where}: it comes from the registry {dependency.registry[:80]!r}")
     return tuple(reasons)

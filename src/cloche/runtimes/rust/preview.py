@@ -1,47 +1,47 @@
-"""The web service in its development profile: compiled and started, on a port of its own."""
+"""What a person tries out: the web service on a port of its own, or the program in their terminal."""
 
 from cloche.model.ids import StepId
 from cloche.model.step import Net, Plan, Probe, Step, Trust
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan, HostFacts
-from cloche.runtimes.rust.build import build_key, cargo
+from cloche.runtimes.rust.build import build_key, cargo, compile_step
 from cloche.runtimes.rust.detect import server_of
 from cloche.runtimes.rust.source import MANIFEST, RustProject
 from cloche.runtimes.rust.targets import Binary, binaries_of
 from cloche.runtimes.rust.vocabulary import BUILDING, HOST, PORT, build_mounts
 
-# Nothing listens before it is compiled, and that may take its time.
-_READY_SECONDS = 1200.0
-
 
 def plan_preview(project: RustProject, view: ProjectView, facts: HostFacts) -> Plan:
-    """Plan the service. Raises CannotPlan when there is none, or more than one."""
+    """Plan to compile in the development profile, then to run. Raises CannotPlan when nothing can be run."""
     service = find_service(project, view)
-    if service is None:
-        raise CannotPlan(
-            MANIFEST,
-            "it has no web service to preview",
-            "run the program itself: cloche run -- target/release/NAME",
-        )
+    seen = service or _program(project, view)
+    named = (f"--package={seen.package}", f"--bin={seen.name}")
+    compiled = compile_step("compile", "Compile", ("build", *named), project, facts)
     step = Step(
         id=StepId("preview"),
-        title="Development server",
-        argv=cargo(
-            "run",
-            f"--package={service.package}",
-            f"--bin={service.name}",
-            project=project,
-            facts=facts,
-        ),
+        title="Development server" if service else f"Run {seen.name}",
+        argv=cargo("run", "--quiet", *named, project=project, facts=facts),
         trust=Trust.PROJECT,
-        net=Net.INBOUND,
-        env={**BUILDING, **service_environment()},
+        net=Net.INBOUND if service else Net.NONE,
+        env={**BUILDING, **(service_environment() if service else {})},
         mounts=build_mounts(build_key(project, facts)),
         limits="preview",
-        parser="cargo",
-        probe=Probe(port=PORT, ready_seconds=_READY_SECONDS),
+        probe=Probe(port=PORT) if service else None,
     )
-    return Plan(verb="preview", steps=(step,), notes=("edits are compiled at its next start",))
+    notes = ("edits are compiled at its next start",) if service else ()
+    return Plan(verb="preview", steps=(compiled, step), notes=notes)
+
+
+def _program(project: RustProject, view: ProjectView) -> Binary:
+    found = [one for one in binaries_of(project.built(), view) if not one.gated]
+    if not found:
+        raise CannotPlan(MANIFEST, "it has no program to run", "a library is tried by its tests")
+    chosen = {manifest.default_run for manifest in project.built()} - {""}
+    preferred = [one for one in found if one.name in chosen] if len(found) > 1 else found
+    if len(preferred) == 1:
+        return preferred[0]
+    names = ", ".join(one.name for one in found[:5])
+    raise CannotPlan(MANIFEST, f"it has more than one program: {names}", "name one as default-run")
 
 
 def find_service(project: RustProject, view: ProjectView) -> Binary | None:

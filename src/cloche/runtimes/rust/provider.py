@@ -57,6 +57,15 @@ class RustProvider:
         """Give the templates that lie in this package."""
         return rust_templates()
 
+    def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
+        """Say no for a project that has all that it needs. Raises CannotPlan, LintRefused.
+
+        A build has to know it as well: where packages lie in the cache depends on its address.
+        """
+        del verb
+        project = self._read(view, facts)
+        return not project.settings.vendored and project.asks_registry()
+
     def discovery(self, facts: HostFacts) -> Plan | None:
         """Give the next question that shows which registry the user's cargo asks."""
         return plan_discovery(facts)

@@ -39,20 +39,19 @@ def plan_resolve(project: RustProject, view: ProjectView, facts: HostFacts) -> P
     notes = _notes(project)
     if project.settings.vendored:
         notes = (*notes, f"packages are those in {project.settings.vendored}: nothing is fetched")
-        vendored = (_lock_vendored(),) if project.lock is None else ()
-        return Plan(verb=_VERB, steps=vendored, notes=notes)
+        return Plan(verb=_VERB, steps=(_lock_vendored(project.lock),), notes=notes)
     projection = project_files(project, view)
     if not project.asks_registry():
         notes = (*notes, "nothing is asked of a registry: there is nothing to fetch")
-        alone = (_lock(net=Net.NONE),) if project.lock is None else ()
-        return Plan(verb=_VERB, steps=alone, projections=(projection,), notes=notes)
+        alone = _lock(project.lock, net=Net.NONE)
+        return Plan(verb=_VERB, steps=(alone,), projections=(projection,), notes=notes)
     net = Net.NONE if facts.offline else Net.REGISTRY
     if project.lock is None:
         where = " of what is in the cache" if facts.offline else ""
         notes = (*notes, f"there is no lock: cargo makes one first{where}")
         return Plan(
             verb=_VERB,
-            steps=(_lock(net=net),),
+            steps=(_lock(None, net=net),),
             projections=(projection,),
             notes=notes,
             again=True,
@@ -79,13 +78,14 @@ def fetch_key(project: RustProject, facts: HostFacts) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _lock(*, net: Net) -> Step:
+def _lock(lock: Lock | None, *, net: Net) -> Step:
+    """Give the making of a lock; of one that is there, the mending of what does not fit the manifests."""
     return Step(
         id=StepId("lock"),
-        title="Choose versions",
+        title="Choose versions" if lock is None else "Check the lock",
         argv=(
             CARGO,
-            "generate-lockfile",
+            _locking(lock),
             _MANIFEST,
             *(("--offline",) if net is Net.NONE else ()),
         ),
@@ -104,16 +104,21 @@ def _lock(*, net: Net) -> Step:
     )
 
 
+def _locking(lock: Lock | None) -> str:
+    # `fetch` leaves all that fits as it is, to the byte; what it would download is all there.
+    return "generate-lockfile" if lock is None else "fetch"
+
+
 _LOCK_OUTPUT = Output(path=f"/p/{LOCK}", commit_to=LOCK, linter=LOCK_LINTER)
 _CACHE_OUTPUT = Output(path=FETCHED, promote=CACHE)
 
 
-def _lock_vendored() -> Step:
-    """Give the making of a lock from packages in the project: its configuration says where they are."""
+def _lock_vendored(lock: Lock | None) -> Step:
+    """Give the same with packages of the project: its configuration says where they are."""
     return Step(
         id=StepId("lock"),
-        title="Choose versions among the vendored packages",
-        argv=(CARGO, "generate-lockfile", "--offline"),
+        title="Choose versions among the vendored packages" if lock is None else "Check the lock",
+        argv=(CARGO, _locking(lock), "--offline"),
         trust=Trust.PROJECT,
         env=BUILDING,
         mounts=(PROJECT,),
@@ -147,7 +152,7 @@ def _fetch(project: RustProject, lock: Lock, facts: HostFacts, key: str) -> tupl
     )
     # Downloads nothing: of what is new, only the lock that it makes says what it must be.
     anew = replace(
-        _lock(net=Net.REGISTRY),
+        _lock(lock, net=Net.REGISTRY),
         id=StepId("lock-anew"),
         title="Choose versions for what the lock lacks",
         argv=(CARGO, "update", "--workspace", _MANIFEST),

@@ -14,12 +14,17 @@ _KINDS = (
     (
         LOCK_STALE,
         re.compile(r"cannot (?:update|create) the lock ?file|needs to be updated but --locked"),
-        "the lock does not fit the manifests",
+        "the lock does not fit the manifests: `cloche resolve` mends it",
     ),
     (
         "CHECKSUM",
         re.compile(r"checksum for `|failed to verify the checksum"),
         "what the registry has, or once had, is not what the lock promises: do not trust it",
+    ),
+    (
+        "NOT_CACHED",
+        re.compile(r"--offline|offline mode|--frozen was passed"),
+        "the package is not in the cache; resolve once with the network",
     ),
     (
         "NOT_FOUND",
@@ -30,11 +35,6 @@ _KINDS = (
         "NO_VERSION",
         re.compile(r"failed to select a version"),
         "the registry you use has no version that fits, or two packages cannot agree on one",
-    ),
-    (
-        "NOT_CACHED",
-        re.compile(r"--offline|offline mode|--frozen was passed"),
-        "the package is not in the cache; resolve once with the network",
     ),
     (
         NO_NETWORK,
