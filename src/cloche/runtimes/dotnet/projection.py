@@ -70,9 +70,7 @@ def sources_of(places: tuple[str, ...], *, more: bool) -> bytes:
     )
     return (
         f"<configuration><packageSources>{clear}{added}</packageSources>"
-        "<fallbackPackageFolders><clear /></fallbackPackageFolders>"
-        # The only way out is the sandbox's own; a proxy of the user's is egress's next hop.
-        '<config><add key="http_proxy" value="" /></config></configuration>\n'
+        "<fallbackPackageFolders><clear /></fallbackPackageFolders></configuration>\n"
     ).encode()
 
 

@@ -23,6 +23,7 @@ from cloche.runtimes.dotnet.vocabulary import (
     fetch_environment,
     offline_projection,
     projection_of,
+    sources_named,
 )
 from cloche.runtimes.provider import HostFacts
 
@@ -58,8 +59,8 @@ def fetch_key(projection: Projection, facts: HostFacts) -> str:
         f"{name} {sha256(content).hexdigest()}"
         for name, content in sorted(projection.files.items())
     ]
-    urls = facts.registry.urls if facts.registry is not None else ()
-    return sha256("\n".join((tool.version, tool.digest, *parts, *urls)).encode()).hexdigest()
+    words = (tool.version, tool.digest, *parts, sources_named(facts))
+    return sha256("\n".join(words).encode()).hexdigest()
 
 
 def _wants(project: Project, facts: HostFacts) -> bool:

@@ -13,6 +13,8 @@ HOST = "127.0.0.1"
 BUILT = "/build/out"
 PACKAGES = "/build/packages"
 OFFLINE = "offline"
+SOURCES = "sources"
+"""Key of the settings that names the sources alone, one a line: not the hosts that these name in turn."""
 ARTIFACTS = f"--artifacts-path={BUILT}"
 
 PROJECT = Mount(target="/project", source=Source.PROJECT, access=Access.PRIVATE)
@@ -65,14 +67,20 @@ def fetch_environment(**more: str) -> dict[str, str]:
     """Give the variables of a step that reaches registries."""
     return environment(
         NUGET_HTTP_CACHE_PATH="/p/http",
+        # NuGet follows this one for every scheme; by it, names of this machine's loopback are reached too.
+        http_proxy="http://127.0.0.1:3128",
         **more,
     )
 
 
 def feed_of(facts: HostFacts) -> str:
     """Give where the cache keeps the packages of the user's registries: those of others are others."""
-    urls = facts.registry.urls if facts.registry is not None else ()
-    return f"/cache/{CACHE}/{sha256(chr(10).join(urls).encode()).hexdigest()[:16]}"
+    return f"/cache/{CACHE}/{sha256(sources_named(facts).encode()).hexdigest()[:16]}"
+
+
+def sources_named(facts: HostFacts) -> str:
+    """Give the user's sources, one a line. Hosts that these name in turn are not known while they are away."""
+    return facts.registry.settings.get(SOURCES, "") if facts.registry is not None else ""
 
 
 def projection_of(source: Sources, facts: HostFacts) -> Projection:

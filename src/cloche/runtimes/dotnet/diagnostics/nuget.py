@@ -1,11 +1,26 @@
 """A fetch: as MSBuild speaks, and each package that arrives."""
 
 import re
+from dataclasses import replace
 
+from cloche.model.diagnostic import Diagnostic
 from cloche.runtimes.dotnet.diagnostics.msbuild import MsbuildParser
 from cloche.runtimes.provider import Reading
 
 _INSTALLED = re.compile(r"\s*Installed (?P<name>\S{1,120} \S{1,80}) from ")
+
+
+_CREDENTIALS = (
+    "this source wants credentials: dotnet nuget update source NAME --username USER --password TOKEN"
+    " --store-password-in-clear-text"
+)
+_ELSEWHERE = (
+    "the source sends on to a host that none of your sources names, which is never followed"
+)
+_HINTS = (
+    (re.compile(r"\b(401 \(Unauthorized\)|403 \(Forbidden\))"), _CREDENTIALS),
+    (re.compile(r"proxy tunnel request .{0,200} failed with status code '403'"), _ELSEWHERE),
+)
 
 
 class NugetParser:
@@ -18,8 +33,14 @@ class NugetParser:
         """Take one line."""
         if found := _INSTALLED.match(text):
             return Reading(done=1, label=found["name"])
-        return Reading(diagnostics=self._rest.line(stream, text).diagnostics)
+        diagnostics = self._rest.line(stream, text).diagnostics
+        return Reading(diagnostics=tuple(_hinted(one) for one in diagnostics))
 
     def end(self, exit_status: int) -> Reading:
         """Say nothing more."""
         return self._rest.end(exit_status)
+
+
+def _hinted(finding: Diagnostic) -> Diagnostic:
+    hint = next((hint for said, hint in _HINTS if said.search(finding.message)), finding.hint)
+    return replace(finding, hint=hint)
