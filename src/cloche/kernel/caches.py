@@ -4,14 +4,17 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO
 
 from cloche.kernel.errors import CacheUnusable
 from cloche.runtimes.toolchain import CacheEntry
 
 _CHUNK = 1 << 20
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 Judge = Callable[[str], CacheEntry | None]
 
 
@@ -42,22 +45,22 @@ class Cache:
             with suppress(FileNotFoundError):
                 (self._keys / key).unlink()
 
-    def promote(self, upper: Path, judge: Judge) -> int:
+    def promote(self, upper: Path, judge: Judge, digests: Mapping[str, str] = _NOTHING) -> int:
         """Add the new files of a private layer; give how many.
 
         Each file whose name states a digest is hashed again here: a fetch step
-        runs only tool code, but its bytes came over a network. Raises
-        CacheUnusable, having added nothing that failed.
+        runs only tool code, but its bytes came over a network. `digests` is what
+        its plan knew of them. Raises CacheUnusable, having added nothing that failed.
         """
         added = 0
         with self._locked():
             for source, name in _regular_files(upper):
                 entry = judge(name)
-                if entry is not None and self._take(source, name, entry):
+                if entry is not None and self._take(source, name, entry, digests):
                     added += 1
         return added
 
-    def _take(self, source: int, name: str, entry: CacheEntry) -> bool:
+    def _take(self, source: int, name: str, entry: CacheEntry, digests: Mapping[str, str]) -> bool:
         target = self.content / name
         if entry.algorithm and target.exists():
             return False  # content under a digest never changes
@@ -72,8 +75,27 @@ class Cache:
         if entry.algorithm and digest.hexdigest() != entry.digest:
             temporary.unlink()
             raise CacheUnusable(str(target), f"its {entry.algorithm} is {digest.hexdigest()}")
+        if entry.fault is not None and (why := _fault_of(temporary, entry.fault, digests)):
+            temporary.unlink()
+            raise CacheUnusable(str(target), why)
         temporary.replace(target)
+        if entry.also:
+            self._share(target, self.content / entry.also)
         return True
+
+    def _share(self, target: Path, other: Path) -> None:
+        """Make two names of one file; the content of `other`, which has the same digest, is kept."""
+        with _typed(other.parent):
+            other.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A file system without hard links, or with no more for this file, keeps it under one name.
+        with suppress(OSError):
+            if not other.exists():
+                other.hardlink_to(target)
+                return
+            temporary = self._root / f"shared-{os.getpid()}"
+            temporary.unlink(missing_ok=True)
+            temporary.hardlink_to(other)
+            temporary.replace(target)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -94,6 +116,13 @@ def _typed(path: Path) -> Iterator[None]:
         if path.is_file():
             path.unlink()
         raise CacheUnusable(str(path), error.strerror or str(error)) from error
+
+
+def _fault_of(
+    file: Path, judge: Callable[[BinaryIO, Mapping[str, str]], str], digests: Mapping[str, str]
+) -> str:
+    with file.open("rb") as content:
+        return judge(content, digests)
 
 
 def _regular_files(root: Path) -> Iterator[tuple[int, str]]:

@@ -25,6 +25,7 @@ def take_outputs(step: Step, places: Places, session: Session) -> None:
             cache.promote(
                 places.uppers[output.promote],
                 lambda path, name=output.promote: session.provider.cached(name, path),  # type: ignore[misc]
+                output.digests,
             )
         if output.commit_to:
             _take(step, output, places, session, copy=f"taken-{session.steps_run}-{number}")

@@ -103,6 +103,8 @@ class Output:
     """Project-relative destination; "" when it does not go to the project."""
     promote: str = ""
     """Cache that new content is added to after verification; only with Trust.TOOL."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """With `promote`: what the plan knows of new content, for the provider's check of each file (CacheEntry.fault)."""
     required: bool = True
     linter: str = ""
     """Name of the provider's `lint` that the bytes must pass before they are taken."""
