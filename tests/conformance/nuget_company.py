@@ -82,3 +82,14 @@ class Company:
                 if path.is_file() and not path.is_symlink() and secret.encode() in path.read_bytes()
             ]
         return found
+
+
+def said(events: list[dict[str, Any]], kind: str, key: str) -> set[str]:
+    """Give what the events of one kind have under `key`."""
+    return {event[key] for event in events if event["type"] == kind}
+
+
+def found(events: list[dict[str, Any]]) -> str:
+    """Give what tools found wrong, with codes and hints, as one text."""
+    all_of_it = (event["diagnostic"] for event in events if event["type"] == "found")
+    return "\n".join(f"{one['code']} {one['message']} ({one['hint']})" for one in all_of_it)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.conformance.company_double import Authority
 from tests.conformance.dotnet_sdk import Sdk, find_sdk
-from tests.conformance.nuget_company import Company, application
+from tests.conformance.nuget_company import Company, application, found, said
 from tests.conformance.nuget_double import Answer, Feed, nuget_config, package
 
 pytestmark = pytest.mark.slow
@@ -69,16 +69,6 @@ def company(tmp_path: Path, sdk: Sdk, authority: Authority, feed: Feed) -> Compa
     made.use(feed)
     made.write(PROGRAM)
     return made
-
-
-def said(events: list[dict[str, Any]], kind: str, key: str) -> set[str]:
-    return {event[key] for event in events if event["type"] == kind}
-
-
-def found(events: list[dict[str, Any]]) -> str:
-    """Give what tools found wrong, with codes and hints, as one text."""
-    all_of_it = (event["diagnostic"] for event in events if event["type"] == "found")
-    return "\n".join(f"{one['code']} {one['message']} ({one['hint']})" for one in all_of_it)
 
 
 def printed(events: list[dict[str, Any]]) -> str:
