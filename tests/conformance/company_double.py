@@ -60,7 +60,7 @@ class Authority:
         )
 
 
-class _Served:
+class Served:
     """A server in a thread of its own, for the length of a block."""
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
@@ -79,7 +79,24 @@ class _Served:
         self._thread.join()
 
 
-class Mirror(_Served):
+class Secured(ThreadingHTTPServer):
+    """A server on loopback that speaks TLS."""
+
+    def __init__(self, context: ssl.SSLContext, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self._context, self._handler = context, handler
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        # In the thread of the connection: a client that says nothing holds up nobody.
+        request.settimeout(20)
+        with self._context.wrap_socket(request, server_side=True) as secured:
+            self._handler(secured, client_address, self)
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that breaks off the handshake is what some tests are about."""
+
+
+class Mirror(Served):
     """A registry over TLS. Packages of a scope are given to holders of `token` alone."""
 
     def __init__(self, context: ssl.SSLContext, token: str, name: str, port: int = 0) -> None:
@@ -111,24 +128,14 @@ class Mirror(_Served):
             def log_message(self, *_: Any) -> None:
                 pass
 
-        class Secured(ThreadingHTTPServer):
-            def finish_request(self, request: Any, client_address: Any) -> None:
-                # In the thread of the connection: a client that says nothing holds up nobody.
-                request.settimeout(20)
-                with context.wrap_socket(request, server_side=True) as secured:
-                    Handler(secured, client_address, self)
-
-            def handle_error(self, *_: Any) -> None:
-                """A client that breaks off the handshake is what some tests are about."""
-
-        super().__init__(Secured(("127.0.0.1", 0), Handler))
+        super().__init__(Secured(context, Handler))
         self.url = f"https://{name}:{port or self.port}/"
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.asked]
 
 
-class TunnelProxy(_Served):
+class TunnelProxy(Served):
     """An HTTP proxy that opens tunnels to one place, whatever is asked for, for those who log in."""
 
     def __init__(self, to: int, user: str, password: str) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cloche.runtimes.toolchain import Toolchain
 
 BESIDE = Path(__file__).resolve().parents[3] / "shared/toolchains"
 """Holds `unpack DEST`, which prints a DOTNET_ROOT, and `nuget/*.nupkg`; CLOCHE_TEST_DOTNET names another."""
+_WANTED = "10."
 
 # Python before 3.11.4 knows no filters of tarfile; what is unpacked has its digest checked.
 _UNPACK = """
@@ -51,22 +53,33 @@ class Sdk:
 
 
 def find_sdk(memory: Path) -> Sdk:
-    """Find both; skip the test, naming what is not there."""
+    """Find both; skip the test, naming what is not there.
+
+    Looked through in this order: DOTNET_ROOT, PATH and the user's own places, then CLOCHE_TEST_DOTNET
+    or the folder beside the checkout.
+    """
     place = Path(os.environ.get("CLOCHE_TEST_DOTNET") or BESIDE)
-    if not (place / "nuget").is_dir():
-        pytest.skip(f"no folder of NuGet packages to restore from: {place}/nuget")
+    if not any((place / "nuget").glob("*.nupkg")):
+        pytest.skip(f"no folder of NuGet packages to restore from: {place}/nuget holds none")
+    found = _found(os.environ, memory)
+    if found is None or not found.version.startswith(_WANTED):
+        had = f"SDK {found.version}" if found else "no SDK in DOTNET_ROOT or PATH"
+        found = _found({"DOTNET_ROOT": _unpacked(place, had)}, memory)
+    if found is None:
+        pytest.skip(f"what {place}/unpack made is no .NET SDK")
+    return Sdk(tool=found, feed=place / "nuget")
+
+
+def _found(environment: Mapping[str, str], memory: Path) -> Toolchain | None:
     try:
-        found = find_toolchains(DotNetProvider.toolchains, os.environ, memory)
+        return find_toolchains(DotNetProvider.toolchains, environment, memory)["dotnet"]
     except NoToolchain:
-        found = find_toolchains(
-            DotNetProvider.toolchains, {"DOTNET_ROOT": _unpacked(place)}, memory
-        )
-    if not found["dotnet"].version.startswith("10."):
-        pytest.skip(f"needs a .NET SDK 10, found {found['dotnet'].version}")
-    return Sdk(tool=found["dotnet"], feed=place / "nuget")
+        return None
 
 
-def _unpacked(place: Path) -> str:
+def _unpacked(place: Path, had: str) -> str:
+    if not (place / "unpack").is_file():
+        pytest.skip(f"needs a .NET SDK {_WANTED}x: {had}, and {place}/unpack is not there")
     # Once for all runs of a user: 322 MB in some ten seconds.
     kept = Path(tempfile.gettempdir()) / f"cloche-tests-dotnet-{os.geteuid()}"
     done = subprocess.run(
@@ -77,5 +90,5 @@ def _unpacked(place: Path) -> str:
         check=False,
     )
     if done.returncode:
-        pytest.skip(f"no .NET SDK in DOTNET_ROOT or PATH, and none to unpack: {done.stderr}")
+        pytest.skip(f"needs a .NET SDK {_WANTED}x: {had}, and none to unpack: {done.stderr}")
     return done.stdout.strip()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from cloche.kernel.errors import CacheUnusable
 from cloche.runtimes.toolchain import CacheEntry
@@ -100,8 +101,27 @@ class Cache:
         if entry.algorithm and digest.hexdigest() != entry.digest:
             temporary.unlink()
             raise CacheUnusable(str(target), f"its {entry.algorithm} is {digest.hexdigest()}")
+        if entry.fault is not None and (why := _fault_of(temporary, entry.fault)):
+            temporary.unlink()
+            raise CacheUnusable(str(target), why)
         temporary.replace(target)
+        if entry.also:
+            self._share(target, self.content / entry.also)
         return True
+
+    def _share(self, target: Path, other: Path) -> None:
+        """Make two names of one file; the content of `other`, which has the same digest, is kept."""
+        with _typed(other.parent):
+            other.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A file system without hard links, or with no more for this file, keeps it under one name.
+        with suppress(OSError):
+            if not other.exists():
+                other.hardlink_to(target)
+                return
+            temporary = self._root / f"shared-{os.getpid()}"
+            temporary.unlink(missing_ok=True)
+            temporary.hardlink_to(other)
+            temporary.replace(target)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -122,6 +142,11 @@ def _typed(path: Path) -> Iterator[None]:
         if path.is_file():
             path.unlink()
         raise CacheUnusable(str(path), error.strerror or str(error)) from error
+
+
+def _fault_of(file: Path, judge: Callable[[BinaryIO], str]) -> str:
+    with file.open("rb") as content:
+        return judge(content)
 
 
 def _regular_files(root: Path) -> Iterator[tuple[int, str]]:

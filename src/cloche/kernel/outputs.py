@@ -38,7 +38,7 @@ def _promote(output: Output, places: Places, session: Session) -> None:
         return session.provider.cached(output.promote, path, output.digests)
 
     cache.promote(places.uppers[output.promote], judge)
-    if output.digests:
+    if output.checked_key:
         cache.check(judge)
         cache.record(output.checked_key)
 

@@ -104,10 +104,9 @@ class Output:
     promote: str = ""
     """Cache that new content is added to after verification; only with Trust.TOOL."""
     digests: Mapping[str, str] = field(default_factory=dict)
-    """What a lock says of files of that cache, in the provider's words, which `cached` is handed
-    back: what is there already is hashed again."""
+    """What a lock says of files of that cache, in the provider's words, which `cached` is handed back."""
     checked_key: str = ""
-    """A digest, recorded in that cache when all of `digests` held."""
+    """A digest, recorded in that cache when all of `digests` held: what was there already is hashed again."""
     required: bool = True
     linter: str = ""
     """Name of the provider's `lint` that the bytes must pass before they are taken."""

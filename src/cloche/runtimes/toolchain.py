@@ -1,6 +1,8 @@
 """Toolchains as values: where a tool is, what it is, and where it stands inside."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import BinaryIO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,3 +113,7 @@ class CacheEntry:
     """hashlib name, or "" where the content has no digest in its name (an index)."""
     digest: str = ""
     """Hexadecimal."""
+    also: str = ""
+    """Another name that the same file gets, where nothing has it yet."""
+    fault: Callable[[BinaryIO], str] | None = None
+    """Says of the file why it may not be kept; "" when it may."""

@@ -88,3 +88,35 @@ def test_a_key_cannot_name_another_place(tmp_path: Path) -> None:
     cache.record("../../escape")
     assert not (tmp_path / "escape").exists()
     assert cache.keys() == frozenset()
+
+
+def test_a_file_with_a_second_name_takes_the_room_of_one(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "nuget")
+    digest = hashlib.sha512(b"package").hexdigest()
+
+    def shared(_: str) -> CacheEntry:
+        return CacheEntry(algorithm="sha512", digest=digest, also="all/package")
+
+    cache.promote(layer(tmp_path / "one", {"one/package": b"package"}), shared)
+    cache.promote(layer(tmp_path / "two", {"two/package": b"package"}), shared)
+    places = [cache.content / name for name in ("one/package", "two/package", "all/package")]
+    assert {place.stat().st_ino for place in places} == {places[0].stat().st_ino}
+
+
+def test_what_a_provider_finds_wrong_with_a_file_keeps_it_out(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "caches", "nuget")
+    digest = hashlib.sha512(b"package").hexdigest()
+
+    def wanting(known: str) -> Callable[[str], CacheEntry]:
+        return lambda _: CacheEntry(
+            algorithm="sha512",
+            digest=digest,
+            also="all/package",
+            fault=lambda file: "" if file.read().decode() == known else "another",
+        )
+
+    upper = layer(tmp_path / "one", {"one/package": b"package"})
+    with pytest.raises(CacheUnusable, match="another"):
+        cache.promote(upper, wanting("parcel"))
+    assert [path for path in cache.content.rglob("*") if path.is_file()] == []
+    assert cache.promote(upper, wanting("package")) == 1

@@ -6,12 +6,20 @@ from urllib.parse import urlsplit
 
 from cloche.model.ids import StepId
 from cloche.model.step import Access, Mount, Net, Plan, Projection, Source, Step, Trust
-from cloche.runtimes.dotnet.vocabulary import CACHE, DOTNET, QUIET, environment, fetch_environment
+from cloche.runtimes.dotnet.vocabulary import (
+    CACHE,
+    DOTNET,
+    QUIET,
+    SOURCES,
+    environment,
+    fetch_environment,
+)
 from cloche.runtimes.provider import Answer, CannotPlan, HostFacts, RegistryFacts
 
 PLACES = "places"
 """Key of the settings that names sources which are directories."""
 _SETTLED = "settled"
+_PROXY = "proxy"
 _LINE = re.compile(r"(?P<state>[ED])[A-Z]* (?P<place>\S.*)\Z")
 # A package that nobody has: asking for it names every host that a package would come from.
 _ASK = """\
@@ -36,6 +44,14 @@ def plan_discovery(facts: HostFacts) -> Plan | None:
         )
     if facts.registry.settings.get(_SETTLED):
         return None
+    if _PROXY not in facts.registry.settings:
+        asking = _question(
+            "discover-proxy",
+            "Ask NuGet whether it has a proxy of its own",
+            ("nuget", "config", "get", "http_proxy"),
+            {},
+        )
+        return replace(asking, steps=(replace(asking.steps[0], optional=True),))
     framework = f"net{facts.toolchains['dotnet'].version.partition('.')[0]}.0"
     asking = _question(
         "discover-hosts",
@@ -57,17 +73,38 @@ def plan_discovery(facts: HostFacts) -> Plan | None:
 
 
 def read_discovery(answer: Answer, facts: HostFacts) -> RegistryFacts:
-    """Read an answer. Raises CannotPlan when NuGet names no source."""
+    """Read an answer. Raises CannotPlan when NuGet names no source, or a proxy of its own."""
     if facts.registry is None:
         return _read_sources(answer.output)
-    urls = facts.registry.urls
-    known = {urlsplit(url).hostname for url in urls}
+    urls, settings = facts.registry.urls, dict(facts.registry.settings)
+    if _PROXY not in settings:
+        _check_proxy(answer)
+        return RegistryFacts(urls=urls, settings=settings | {_PROXY: "none"})
+    known = {_place(url) for url in urls}
     # A source's index may name other hosts for its packages; without encryption none is asked.
-    new = tuple(f"https://{host}/" for host in answer.asked if host not in known)
-    settings = dict(facts.registry.settings)
+    named = (f"https://{host}/" for host in answer.asked if not host.endswith(":80"))
+    new = tuple(url for url in named if _place(url) not in known)
     if not new:
         settings[_SETTLED] = "yes"
     return RegistryFacts(urls=(*urls, *new), settings=settings)
+
+
+def _check_proxy(answer: Answer) -> None:
+    """Raise CannotPlan where the user's NuGet.Config names a proxy: NuGet would have it open the tunnels.
+
+    It counts for more with NuGet than any variable does, and behind it every host could be reached.
+    """
+    if answer.exit_status == 0 and answer.output.strip():
+        raise CannotPlan(
+            "http_proxy in your NuGet.Config",
+            "NuGet would go through it to any host, past the list of those that it may reach",
+            "remove it there, and name the proxy in the variable https_proxy, which is followed outside",
+        )
+
+
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 443
 
 
 def _read_sources(output: bytes) -> RegistryFacts:
@@ -83,7 +120,7 @@ def _read_sources(output: bytes) -> RegistryFacts:
         )
     urls = tuple(dict.fromkeys(found))
     places = [url.removeprefix("file://") for url in urls if not _is_remote(url)]
-    settings = {PLACES: "\n".join(places)}
+    settings = {PLACES: "\n".join(places), SOURCES: "\n".join(urls)}
     if len(places) == len(urls):
         settings[_SETTLED] = "yes"
     return RegistryFacts(urls=urls, settings=settings)

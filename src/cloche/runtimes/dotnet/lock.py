@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloche.model.step import Component
+from cloche.runtimes.dotnet.archive import normal_version
 from cloche.runtimes.dotnet.document import read_object
 from cloche.runtimes.provider import CannotPlan, LintRefused
 
@@ -122,6 +123,23 @@ def write_lock(lock: Lock) -> bytes:
             value["dependencies"] = dict(entry.dependencies)
         frameworks[entry.framework][entry.name] = value
     return json.dumps({"version": lock.form, "dependencies": frameworks}, indent=2).encode() + b"\n"
+
+
+def locked_digests(locks: tuple[Lock, ...]) -> dict[str, str]:
+    """Give NuGet's contentHash of each package, by NAME.VERSION in lower case.
+
+    Raises LintRefused where two locks do not agree about one.
+    """
+    found: dict[str, str] = {}
+    for lock in locks:
+        for entry in lock.entries:
+            if not entry.version:
+                continue
+            identity = f"{entry.name.lower()}.{normal_version(entry.version)}"
+            if found.setdefault(identity, entry.digest) != entry.digest:
+                why = f"{entry.name} {entry.version}: another lock has another content hash for it"
+                raise LintRefused(lock.path, (why,))
+    return found
 
 
 def components_of_locks(locks: tuple[Lock, ...]) -> tuple[Component, ...]:

@@ -9,6 +9,8 @@ from cloche.runtimes.dotnet.msproject import Item
 from cloche.runtimes.dotnet.source import Project, Source
 
 PROJECTION = "dotnet"
+ANEW = "dotnet-anew"
+"""As PROJECTION, with nothing taken from what other projects brought."""
 FETCH = "fetch.proj"
 SOURCE = "cloche"
 """The name of the cache among the sources of packages."""
@@ -20,11 +22,13 @@ _NOT_WRITTEN = frozenset(
 )
 
 # Restores the tree, then gives the cache each package under the SHA-512 of its file: the version's
-# build metadata, which NuGet reads in a file's name and then looks for in the package itself.
+# build metadata, which NuGet reads in a file's name and then looks for in the package itself. Each
+# replica has a directory of its own there, in which its restore finds what its fetch brought and nothing else.
 _FETCH = """\
 <Project DefaultTargets="Fetch">
   <Target Name="Fetch">
-    <MakeDir Directories="{feed}" />
+    <MakeDir Directories="{shared};{own}" />
+    <Touch Files="{own}/fetched" AlwaysCreate="true" />
     <MSBuild Projects="/p/tree/all.slnx" Targets="Restore" Properties="{properties}" />
     <ItemGroup>
       <Package Include="/p/packages/*/*/*.nupkg" />
@@ -34,7 +38,7 @@ _FETCH = """\
     </GetFileHash>
     <ItemGroup>
       <Hashed>
-        <Kept>{feed}/%(Filename)+%(FileHash).nupkg</Kept>
+        <Kept>{own}/%(Filename)+%(FileHash).nupkg</Kept>
       </Hashed>
     </ItemGroup>
     <Copy SourceFiles="@(Hashed)" DestinationFiles="@(Hashed->'%(Kept)')" Condition="!Exists('%(Kept)')" />
@@ -43,11 +47,24 @@ _FETCH = """\
 """
 
 
-def project_files(source: Source, properties: str, feed: str) -> Projection:
-    """Give the replica of `source`: the same paths and names, since locks and references name them."""
+def project_files(
+    source: Source, properties: str, shared: str, own: str
+) -> tuple[Projection, Projection]:
+    """Give the replica of `source`, once with the packages that all projects share beside the user's sources."""
+    fetch = {
+        FETCH: _FETCH.format(properties=properties, shared=shared, own=own).encode()
+    } | tree_files(source)
+    return (
+        Projection(
+            ref=PROJECTION, files=fetch | {"NuGet.config": sources_of((shared,), more=True)}
+        ),
+        Projection(ref=ANEW, files=fetch | {"NuGet.config": sources_of((), more=True)}),
+    )
+
+
+def tree_files(source: Source) -> dict[str, bytes]:
+    """Give the projects of a replica: the same paths and names, since locks and references name them."""
     files = {
-        FETCH: _FETCH.format(properties=properties, feed=feed).encode(),
-        "NuGet.config": sources_of((feed,), more=True),
         f"{_TREE}/{_SOLUTION}": _solution(source),
         # What central versions are read from; each project states its own.
         f"{_TREE}/Directory.Packages.props": b"<Project />\n",
@@ -57,8 +74,13 @@ def project_files(source: Source, properties: str, feed: str) -> Projection:
     for project in source.projects:
         files[f"{_TREE}/{project.path}"] = _project(project)
         if project.lock is not None:
-            files[f"{_TREE}/{join(dirname(project.path), LOCK)}"] = write_lock(project.lock)
-    return Projection(ref=PROJECTION, files=files)
+            files[f"{_TREE}/{lock_of(project)}"] = write_lock(project.lock)
+    return files
+
+
+def lock_of(project: Project) -> str:
+    """Give the path of a project's lock, below the directory of all."""
+    return join(dirname(project.path), LOCK)
 
 
 def sources_of(places: tuple[str, ...], *, more: bool) -> bytes:
@@ -70,9 +92,7 @@ def sources_of(places: tuple[str, ...], *, more: bool) -> bytes:
     )
     return (
         f"<configuration><packageSources>{clear}{added}</packageSources>"
-        "<fallbackPackageFolders><clear /></fallbackPackageFolders>"
-        # The only way out is the sandbox's own; a proxy of the user's is egress's next hop.
-        '<config><add key="http_proxy" value="" /></config></configuration>\n'
+        "<fallbackPackageFolders><clear /></fallbackPackageFolders></configuration>\n"
     ).encode()
 
 

@@ -10,13 +10,14 @@ from cloche.runtimes.dotnet.diagnostics.msbuild import MsbuildParser
 from cloche.runtimes.dotnet.diagnostics.nuget import NugetParser
 from cloche.runtimes.dotnet.diagnostics.vstest import VstestParser
 from cloche.runtimes.dotnet.discovery import PLACES, plan_discovery, read_discovery
+from cloche.runtimes.dotnet.lock import LOCK, read_lock
 from cloche.runtimes.dotnet.package import PUBLISHED, plan_package
 from cloche.runtimes.dotnet.preview import plan_preview
 from cloche.runtimes.dotnet.resolve import plan_resolve
 from cloche.runtimes.dotnet.scaffold import dotnet_templates, scaffold_files
 from cloche.runtimes.dotnet.source import Source, read_source
 from cloche.runtimes.dotnet.tools import DOTNET
-from cloche.runtimes.dotnet.vocabulary import CACHE
+from cloche.runtimes.dotnet.vocabulary import CACHE, LOCK_LINTER
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import (
     Answer,
@@ -103,8 +104,11 @@ class DotNetProvider:
         return (PUBLISHED, "TestResults")
 
     def lint(self, linter: str, content: bytes, facts: HostFacts) -> None:
-        """Raise CannotPlan: no output of a step is read again by a tool."""
-        del content, facts
+        """Judge a lock that a fetch made. Raises CannotPlan, LintRefused."""
+        del facts
+        if linter == LOCK_LINTER:
+            read_lock(LOCK, content)
+            return
         raise CannotPlan(linter, "there is no such linter")
 
     def parser(self, name: str) -> OutputParser:
@@ -120,8 +124,7 @@ class DotNetProvider:
 
     def cached(self, cache: str, path: str, digests: Mapping[str, str]) -> CacheEntry | None:
         """Say what a new file of the packages' cache must be."""
-        del digests
-        return cache_entry(path) if cache == CACHE else None
+        return cache_entry(path, digests) if cache == CACHE else None
 
 
 def _read(view: ProjectView, facts: HostFacts) -> Source:

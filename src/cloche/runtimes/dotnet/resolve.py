@@ -1,11 +1,13 @@
 """Fetch what a replica of the project needs, then restore the project itself without network."""
 
-from hashlib import sha256
+from dataclasses import replace
 
 from cloche.model.ids import StepId
-from cloche.model.step import Mount, Net, Output, Plan, Projection, Step, Trust
+from cloche.model.step import Mount, Net, Output, Plan, Step, Trust
 from cloche.model.step import Source as From
-from cloche.runtimes.dotnet.projection import FETCH
+from cloche.runtimes.dotnet.diagnostics.nuget import LOCK_DIFFERS
+from cloche.runtimes.dotnet.lock import locked_digests
+from cloche.runtimes.dotnet.projection import ANEW, FETCH, lock_of
 from cloche.runtimes.dotnet.source import Project, Source
 from cloche.runtimes.dotnet.vocabulary import (
     ARTIFACTS,
@@ -13,6 +15,7 @@ from cloche.runtimes.dotnet.vocabulary import (
     CACHED,
     DOTNET,
     FETCH_MOUNTS,
+    LOCK_LINTER,
     OFFLINE,
     PACKAGES,
     PROJECT,
@@ -21,8 +24,9 @@ from cloche.runtimes.dotnet.vocabulary import (
     built,
     environment,
     fetch_environment,
+    fetch_key,
     offline_projection,
-    projection_of,
+    projections_of,
 )
 from cloche.runtimes.provider import HostFacts
 
@@ -38,28 +42,30 @@ _WANTING_PACKS = (
 def plan_resolve(source: Source, facts: HostFacts) -> Plan:
     """Plan the fetch, where there is something to fetch that the cache has not, and the restore."""
     wants = any(_wants(project, facts) for project in source.projects)
-    notes, projections = source.notes, [offline_projection(facts, needs_packages=wants)]
+    key = fetch_key(source, facts)
+    notes, projections = source.notes, [offline_projection(facts, key, needs_packages=wants)]
     steps: list[Step] = []
-    projection = projection_of(source, facts)
-    key = fetch_key(projection, facts)
+    unlocked = [p for p in source.projects if p.keeps_lock and p.lock is None]
     if not wants:
         notes = (*notes, "the project needs no packages: there is nothing to fetch")
+    elif unlocked:
+        notes = (
+            *notes,
+            f"{unlocked[0].path} is to have a lock and has none: NuGet makes one first",
+        )
+        shared, _ = projections_of(source, facts, key)
+        return Plan(
+            verb=_VERB,
+            steps=(_lock(source, tuple(unlocked)),),
+            projections=(shared,),
+            notes=notes,
+            again=True,
+        )
     elif key not in facts.fetched:
-        projections.append(projection)
-        steps.append(_fetch(source, key))
+        projections += projections_of(source, facts, key)
+        steps += _fetch_locked(source, key) if source.locks else (_fetch(source, key),)
     steps.append(_restore(source, facts))
     return Plan(verb=_VERB, steps=tuple(steps), projections=tuple(projections), notes=notes)
-
-
-def fetch_key(projection: Projection, facts: HostFacts) -> str:
-    """Give the key under which the cache remembers that everything for this replica is in it."""
-    tool = facts.toolchains["dotnet"]
-    parts = [
-        f"{name} {sha256(content).hexdigest()}"
-        for name, content in sorted(projection.files.items())
-    ]
-    urls = facts.registry.urls if facts.registry is not None else ()
-    return sha256("\n".join((tool.version, tool.digest, *parts, *urls)).encode()).hexdigest()
 
 
 def _wants(project: Project, facts: HostFacts) -> bool:
@@ -72,6 +78,32 @@ def _wants(project: Project, facts: HostFacts) -> bool:
         or project.is_desktop
         or project.sdk == "Microsoft.NET.Sdk.BlazorWebAssembly"
     )
+
+
+def _lock(source: Source, unlocked: tuple[Project, ...]) -> Step:
+    locks = tuple(
+        Output(path=f"/p/tree/{lock_of(p)}", commit_to=lock_of(p), linter=LOCK_LINTER)
+        for p in unlocked
+    )
+    step = _fetch(source, "")
+    return replace(
+        step,
+        id=StepId("lock"),
+        title="Choose versions, and download packages",
+        outputs=(*locks, *step.outputs),
+    )
+
+
+def _fetch_locked(source: Source, key: str) -> tuple[Step, Step]:
+    """Give the fetch, and what stands for it where another project brought other bytes than the lock names."""
+    anew = replace(
+        _fetch(source, key),
+        id=StepId("fetch-anew"),
+        title="Download packages anew",
+        mounts=(replace(FETCH_MOUNTS[0], ref=ANEW), *FETCH_MOUNTS[1:]),
+    )
+    fetch = replace(_fetch(source, key), fallback=anew.id, fallback_codes=frozenset({LOCK_DIFFERS}))
+    return fetch, anew
 
 
 def _fetch(source: Source, key: str) -> Step:
@@ -97,7 +129,9 @@ def _fetch(source: Source, key: str) -> Step:
         cwd="/p",
         env=fetch_environment(),
         mounts=FETCH_MOUNTS,
-        outputs=(Output(path=f"/cache/{CACHE}", promote=CACHE),),
+        outputs=(
+            Output(path=f"/cache/{CACHE}", promote=CACHE, digests=locked_digests(source.locks)),
+        ),
         limits="fetch",
         parser="nuget",
         expected=max(len(locked), len(named)),

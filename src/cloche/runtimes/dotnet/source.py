@@ -60,6 +60,11 @@ class Project:
         return told == "true" or (not told and self.uses("Microsoft.NET.Test.Sdk"))
 
     @property
+    def keeps_lock(self) -> bool:
+        """Tell whether NuGet is to make a lock where there is none."""
+        return self.properties.get("RestorePackagesWithLockFile", "").lower() == "true"
+
+    @property
     def is_web(self) -> bool:
         """Tell whether it serves."""
         return self.sdk == "Microsoft.NET.Sdk.Web"
@@ -259,11 +264,11 @@ def _check(project: Project) -> None:
         )
     for item in project.items:
         for key in ("Version", "VersionOverride"):
-            if "*" in item.get(key) and project.lock is None:
+            if "*" in item.get(key) and project.lock is None and not project.keeps_lock:
                 raise CannotPlan(
                     f"{project.path}: {item.name}",
                     f"its version {item.get(key)!r} floats and there is no {LOCK}",
-                    "name a version, or keep a lock",
+                    "name a version, or have a lock made: RestorePackagesWithLockFile",
                 )
 
 

@@ -3,7 +3,8 @@
 from hashlib import sha256
 
 from cloche.model.step import HEAP_BYTES, Access, Mount, Projection, Source
-from cloche.runtimes.dotnet.projection import PROJECTION, project_files, sources_of
+from cloche.runtimes.dotnet.cached import SHARED
+from cloche.runtimes.dotnet.projection import PROJECTION, project_files, sources_of, tree_files
 from cloche.runtimes.dotnet.source import Source as Sources
 from cloche.runtimes.provider import HostFacts
 
@@ -13,11 +14,14 @@ HOST = "127.0.0.1"
 BUILT = "/build/out"
 PACKAGES = "/build/packages"
 OFFLINE = "offline"
+SOURCES = "sources"
+"""Key of the settings that names the sources alone, one a line: not the hosts that these name in turn."""
 ARTIFACTS = f"--artifacts-path={BUILT}"
 
 PROJECT = Mount(target="/project", source=Source.PROJECT, access=Access.PRIVATE)
 PROJECT_TO_LOOK_AT = Mount(target="/project", source=Source.PROJECT, access=Access.READ)
 CACHED = Mount(target=f"/cache/{CACHE}", source=Source.CACHE, ref=CACHE)
+LOCK_LINTER = "nuget-lock"
 FETCH_MOUNTS = (
     Mount(target="/p", source=Source.PROJECTION, ref=PROJECTION, access=Access.WRITE),
     Mount(target=f"/cache/{CACHE}", source=Source.CACHE, ref=CACHE, access=Access.PRIVATE),
@@ -65,27 +69,55 @@ def fetch_environment(**more: str) -> dict[str, str]:
     """Give the variables of a step that reaches registries."""
     return environment(
         NUGET_HTTP_CACHE_PATH="/p/http",
+        # NuGet follows this one for every scheme; by it, names of this machine's loopback are reached too.
+        http_proxy="http://127.0.0.1:3128",
         **more,
     )
 
 
 def feed_of(facts: HostFacts) -> str:
     """Give where the cache keeps the packages of the user's registries: those of others are others."""
-    urls = facts.registry.urls if facts.registry is not None else ()
-    return f"/cache/{CACHE}/{sha256(chr(10).join(urls).encode()).hexdigest()[:16]}"
+    return f"/cache/{CACHE}/{sha256(sources_named(facts).encode()).hexdigest()[:16]}"
 
 
-def projection_of(source: Sources, facts: HostFacts) -> Projection:
-    """Give what the fetch of `source` sees."""
+def own_feed(facts: HostFacts, key: str) -> str:
+    """Give the directory below it of what was fetched for one replica."""
+    return f"{feed_of(facts)}/{key[:16]}"
+
+
+def sources_named(facts: HostFacts) -> str:
+    """Give the user's sources, one a line. Hosts that these name in turn are not known while they are away."""
+    return facts.registry.settings.get(SOURCES, "") if facts.registry is not None else ""
+
+
+def fetch_key(source: Sources, facts: HostFacts) -> str:
+    """Give the key under which the cache remembers that everything for a replica of `source` is in it."""
+    tool = facts.toolchains["dotnet"]
+    parts = [
+        f"{name} {sha256(content).hexdigest()}"
+        for name, content in sorted(tree_files(source).items())
+    ]
+    words = (tool.version, tool.digest, *parts, *_properties(source), sources_named(facts))
+    return sha256("\n".join(words).encode()).hexdigest()
+
+
+def projections_of(source: Sources, facts: HostFacts, key: str) -> tuple[Projection, Projection]:
+    """Give what the fetch of `source` sees: the second takes nothing from what others brought."""
+    properties = ";".join(_properties(source))
+    return project_files(source, properties, f"{feed_of(facts)}/{SHARED}", own_feed(facts, key))
+
+
+def _properties(source: Sources) -> tuple[str, ...]:
     properties = {**_COMMON, "RestorePackagesPath": "/p/packages", "Configuration": "Release"}
-    return project_files(
-        source, ";".join(f"{key}={value}" for key, value in properties.items()), feed_of(facts)
-    )
+    if source.locks:
+        # A lock that the project has outgrown is refused before anything is downloaded.
+        properties["RestoreLockedMode"] = "true"
+    return tuple(f"{key}={value}" for key, value in properties.items())
 
 
-def offline_projection(facts: HostFacts, *, needs_packages: bool) -> Projection:
+def offline_projection(facts: HostFacts, key: str, *, needs_packages: bool) -> Projection:
     """Give the configuration of a restore that has no network."""
-    feeds = (feed_of(facts),) if needs_packages else ()
+    feeds = (own_feed(facts, key),) if needs_packages else ()
     return Projection(ref=OFFLINE, files={"NuGet.config": sources_of(feeds, more=False)})
 
 

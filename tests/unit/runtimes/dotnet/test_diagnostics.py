@@ -44,9 +44,12 @@ def test_a_failed_test_is_told_with_its_place() -> None:
 
 def test_only_packages_under_their_digest_are_kept() -> None:
     digest = "AB" * 64
-    entry = cache_entry(f"0123456789abcdef/serilog.4.4.0+{digest}.nupkg")
+    place = "0123456789abcdef/fedcba9876543210"
+    entry = cache_entry(f"{place}/serilog.4.4.0+{digest}.nupkg", {})
     assert entry is not None
     assert entry.digest == digest.lower()
-    for path in ("0123456789abcdef/serilog.4.4.0.nupkg", "serilog/4.4.0/lib/Serilog.dll",
-                 f"0123456789abcdef/../x+{digest}.nupkg", f"x/a+{digest}.nupkg"):  # fmt: skip
-        assert cache_entry(path) is None
+    assert entry.also == f"0123456789abcdef/all/serilog.4.4.0+{digest}.nupkg"
+    for path in (f"{place}/serilog.4.4.0.nupkg", "serilog/4.4.0/lib/Serilog.dll",
+                 f"0123456789abcdef/../x+{digest}.nupkg", f"x/a+{digest}.nupkg", f"{place}/../x+{digest}.nupkg",
+                 f"0123456789abcdef/all/a.1.0.0+{digest}.nupkg", f"{place}/.a+{digest}.nupkg"):  # fmt: skip
+        assert cache_entry(path, {}) is None

@@ -12,7 +12,7 @@ _FINDING = re.compile(
     r"\s*(?:(?P<file>[^\s:][^:]{0,1000}?)(?:\((?P<line>\d{1,7})(?:,(?P<column>\d{1,7}))?[^)]{0,40}\))?\s*:\s+)?"
     r"(?P<severity>error|warning)\s*(?P<code>[A-Za-z]{1,12}\d{1,6})?\s*:\s*(?P<message>.*)"
 )
-_PROJECT = re.compile(r"\s+\[[^\[\]]{1,1000}\]\Z")
+_PROJECT = re.compile(r"(?:\A|\s+)\[[^\[\]]{1,1000}\]\Z")
 _BUILT = re.compile(r"\s+(?P<name>\S{1,200}) -> \S")
 _RESTORED = re.compile(r"\s*Restored (?P<name>.{1,1000}) \(in ")
 _PACK = re.compile(
@@ -39,6 +39,8 @@ class MsbuildParser:
         if match is None or not match["message"]:
             return Reading()
         message = _PROJECT.sub("", match["message"])
+        if not message:
+            return Reading()  # the end of a message that had an end of line in it
         # The summary says everything again, and each target framework does.
         key = (*(match[name] or "" for name in ("file", "line", "column", "code")), message)
         if key in self._seen or len(self._seen) >= _MOST:
