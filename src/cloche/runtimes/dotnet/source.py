@@ -28,7 +28,9 @@ _PROPS, _TARGETS, _CENTRAL = (
 _RESPONSES = ("Directory.Build.rsp", "MSBuild.rsp")
 _WEB = frozenset({"Microsoft.NET.Sdk.Web", "Microsoft.NET.Sdk.BlazorWebAssembly"})
 _PROGRAMS = frozenset({"Microsoft.NET.Sdk.Web", "Microsoft.NET.Sdk.Worker"})
+_SOLUTIONS = (".slnx", ".sln")
 _MOST = 200
+_MOST_NAMES = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,24 +136,28 @@ class Source:
 def find_target(view: ProjectView) -> tuple[str, tuple[str, ...]] | None:
     """Give the solution or project to build, and notes; None where there is neither.
 
-    Raises CannotPlan where several projects are held together by no solution.
+    What lies directly in the directory counts, as for the SDK's own commands: a project further
+    down, which no solution here lists, is another project's. Raises CannotPlan where several
+    projects are held together by no solution.
     """
-    solutions = [n for kind in ("*.slnx", "*.sln") for n in view.names(kind) if "/" not in n]
+    solutions = [name for kind in _SOLUTIONS for name in _at_top(view, kind)]
     if solutions:
         others = [name for name in solutions[1:] if splitext(name)[0] != splitext(solutions[0])[0]]
         notes = (f"of several solutions {solutions[0]} is built",) if others else ()
         return solutions[0], notes
-    projects = [name for kind in KINDS for name in view.names(f"*{kind}")]
-    projects = [name for name in projects if not {"bin", "obj"} & set(name.split("/")[:-1])]
-    at_root = [name for name in projects if "/" not in name]
-    chosen = at_root or projects
-    if not chosen:
+    projects = [name for kind in KINDS for name in _at_top(view, kind)]
+    if not projects:
         return None
-    if len(chosen) > 1:
+    if len(projects) > 1:
         raise CannotPlan(
-            ", ".join(chosen[:5]), "several projects and no solution", "make one: dotnet new sln"
+            ", ".join(projects[:5]), "several projects and no solution", "make one: dotnet new sln"
         )
-    return chosen[0], ()
+    return projects[0], ()
+
+
+def _at_top(view: ProjectView, ending: str) -> list[str]:
+    # A view's "*" crosses slashes, so that what is further down counts for the limit as well.
+    return [name for name in view.names(f"*{ending}", limit=_MOST_NAMES) if "/" not in name]
 
 
 def read_source(view: ProjectView, sdk: str) -> Source:
