@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from posixpath import basename, dirname, join, splitext
 
+from cloche.runtimes.dotnet.imports import nearest, parts_of
 from cloche.runtimes.dotnet.literals import Scope
 from cloche.runtimes.dotnet.lock import LOCK, Lock, read_lock
-from cloche.runtimes.dotnet.markup import Element, read_markup
+from cloche.runtimes.dotnet.markup import read_markup
 from cloche.runtimes.dotnet.msproject import (
     KINDS,
     Contents,
@@ -44,6 +45,8 @@ class Project:
     items: tuple[Item, ...]
     notes: tuple[str, ...]
     lock: Lock | None = None
+    is_described: bool = False
+    """It says what only a package says."""
 
     @property
     def name(self) -> str:
@@ -74,11 +77,20 @@ class Project:
 
     @property
     def is_program(self) -> bool:
-        """Tell whether it is something to start."""
+        """Tell whether it is something to start, and to be published."""
+        if self.is_test or self._says("IsPublishable", "false"):
+            return False
         kind = self.properties.get("OutputType", "").lower()
-        return not self.is_test and (
-            kind in ("exe", "winexe") or (not kind and self.sdk in _PROGRAMS)
-        )
+        return kind in ("exe", "winexe") or (not kind and self.sdk in _PROGRAMS)
+
+    @property
+    def is_package(self) -> bool:
+        """Tell whether it is a library that is meant to be a package, also beside programs."""
+        if self.is_test or self.properties.get("OutputType", "Library").lower() != "library":
+            return False
+        meant = self.is_described or self._says("IsPackable", "true")
+        meant |= bool(self.properties.get("PackageId"))
+        return meant and self.sdk not in _PROGRAMS and not self._says("IsPackable", "false")
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -94,6 +106,9 @@ class Project:
         one = self.properties.get("TargetFramework", "")
         several = self.properties.get("TargetFrameworks", "")
         return tuple(text.strip() for text in (several or one).split(";") if text.strip())
+
+    def _says(self, name: str, value: str) -> bool:
+        return self.properties.get(name, "").lower() == value
 
     def uses(self, package: str) -> bool:
         """Tell whether it refers to a package."""
@@ -224,10 +239,10 @@ def _read(view: ProjectView, path: str) -> Project:
             "OS": "Unix",
         }
     )
-    around = {name: _nearest(view, path, name) for name in (_PROPS, _CENTRAL, _TARGETS)}
+    around = {name: nearest(view, path, name) for name in (_PROPS, _CENTRAL, _TARGETS)}
     order = [around[_PROPS], around[_CENTRAL], (path, root), around[_TARGETS]]
     contents = Contents(scope=scope)
-    read_contents(tuple(one for one in order if one is not None), contents)
+    read_contents([part for one in order if one for part in parts_of(view, *one)], contents)
     lock_path = join(dirname(path), LOCK)
     locked = view.read(lock_path, limit=LOCK_BYTES)
     project = Project(
@@ -238,22 +253,10 @@ def _read(view: ProjectView, path: str) -> Project:
         items=tuple(contents.items),
         notes=tuple(contents.notes),
         lock=read_lock(lock_path, locked) if locked is not None else None,
+        is_described=contents.is_described,
     )
     _check(project)
     return project
-
-
-def _nearest(view: ProjectView, path: str, name: str) -> tuple[str, Element] | None:
-    """Give the file of that name in the project's directory or the nearest above it, as MSBuild finds it."""
-    directory = dirname(path)
-    while True:
-        candidate = join(directory, name)
-        content = view.read(candidate)
-        if content is not None:
-            return candidate, read_markup(candidate, content)
-        if not directory:
-            return None
-        directory = dirname(directory)
 
 
 def _check(project: Project) -> None:
