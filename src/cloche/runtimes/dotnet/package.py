@@ -26,10 +26,10 @@ from cloche.runtimes.dotnet.vocabulary import (
     DOTNET,
     HOST,
     PROJECT,
-    PROPERTIES,
     QUIET,
     built,
     environment,
+    properties_of,
 )
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan, HostFacts
@@ -87,7 +87,14 @@ def _publish(source: Source, project: Project, runtime: str, facts: HostFacts) -
     return _step(
         _name("publish", place),
         f"Publish {place}",
-        ("publish", f"/project/{project.path}", *chosen, "-o", f"{_OUT}/{place}"),
+        (
+            "publish",
+            f"/project/{project.path}",
+            *chosen,
+            "-o",
+            f"{_OUT}/{place}",
+            *properties_of(source),
+        ),
         Output(path=f"{_OUT}/{place}", commit_to=f"{PUBLISHED}/{place}"),
         built(source, facts),
     )
@@ -97,7 +104,7 @@ def _pack(source: Source, path: str, place: str, facts: HostFacts) -> Step:
     return _step(
         _name("pack", place),
         f"Pack {place}",
-        ("pack", f"/project/{path}", "--no-build", "-o", f"{_OUT}/{place}"),
+        ("pack", f"/project/{path}", "--no-build", "-o", f"{_OUT}/{place}", *properties_of(source)),
         Output(path=f"{_OUT}/{place}", commit_to=f"{PUBLISHED}/{place}"),
         built(source, facts),
     )
@@ -107,11 +114,17 @@ def _name(verb: str, place: str) -> str:
     return f"{verb}-{place}".lower().replace(".", "-")
 
 
-def _step(name: str, title: str, words: tuple[str, ...], output: Output, kept: Mount) -> Step:
+def _step(
+    name: str,
+    title: str,
+    words: tuple[str, ...],
+    output: Output,
+    kept: Mount,
+) -> Step:
     return Step(
         id=StepId(name),
         title=title,
-        argv=(DOTNET, *words, "--no-restore", "-c", "Release", ARTIFACTS, *PROPERTIES, *QUIET),
+        argv=(DOTNET, *words, "--no-restore", "-c", "Release", ARTIFACTS, *QUIET),
         trust=Trust.PROJECT,
         env=environment(),
         mounts=(PROJECT, kept, Mount(target=_OUT, source=From.SCRATCH, access=Access.WRITE)),
@@ -129,12 +142,11 @@ def _serve(source: Source) -> Step | None:
         if not project.is_web or runtime is None:
             continue
         place = f"{_AT}/{PUBLISHED}/{_place(project, runtime)}"
-        alone = project.properties.get("PublishSingleFile", "").lower() == "true"
-        argv = (
-            (f"{place}/{project.assembly}",)
-            if alone
-            else (DOTNET, f"{place}/{project.assembly}.dll")
-        )
+        one_file = project.properties.get("PublishSingleFile", "").lower() == "true"
+        program = f"{place}/{project.assembly}"
+        # The SDK's own program does not start what brings its runtime along.
+        itself = one_file or project.is_self_contained
+        argv = (program,) if itself else (DOTNET, f"{program}.dll")
         return Step(
             id=StepId("serve-package"),
             title="Start the package",

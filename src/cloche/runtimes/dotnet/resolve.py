@@ -16,13 +16,13 @@ from cloche.runtimes.dotnet.vocabulary import (
     OFFLINE,
     PACKAGES,
     PROJECT,
-    PROPERTIES,
     QUIET,
     built,
     environment,
     fetch_environment,
     offline_projection,
     projection_of,
+    properties_of,
 )
 from cloche.runtimes.provider import HostFacts
 
@@ -32,6 +32,7 @@ _WANTING_PACKAGES = ("PackageReference", "GlobalPackageReference", "PackageDownl
 _WANTING_PACKS = (
     "RuntimeIdentifier", "RuntimeIdentifiers", "SelfContained", "PublishSingleFile", "PublishTrimmed",
     "PublishAot", "PublishReadyToRun", "PublishSelfContained", "RuntimeFrameworkVersion",
+    "IsTrimmable", "IsAotCompatible", "EnableTrimAnalyzer", "EnableAotAnalyzer", "EnableSingleFileAnalyzer",
 )  # fmt: skip
 
 
@@ -119,7 +120,7 @@ def _restore(source: Source, facts: HostFacts) -> Step:
             ARTIFACTS,
             *locked,
             "-p:Configuration=Release",
-            *PROPERTIES,
+            *properties_of(source),
             *QUIET,
         ),
         trust=Trust.PROJECT,

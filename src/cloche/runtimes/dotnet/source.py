@@ -1,5 +1,6 @@
 """A project as its files say it is: solution, projects, central versions, locks, global.json."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from posixpath import basename, dirname, join, splitext
@@ -30,6 +31,8 @@ _RESPONSES = ("Directory.Build.rsp", "MSBuild.rsp")
 _WEB = frozenset({"Microsoft.NET.Sdk.Web", "Microsoft.NET.Sdk.BlazorWebAssembly"})
 _PROGRAMS = frozenset({"Microsoft.NET.Sdk.Web", "Microsoft.NET.Sdk.Worker"})
 _SOLUTIONS = (".slnx", ".sln")
+_BRINGING = ("PublishSingleFile", "PublishTrimmed", "PublishAot")
+_OF_8 = re.compile(r"net([89]|\d\d)\.\d")
 _MOST = 200
 _MOST_NAMES = 200_000
 
@@ -91,6 +94,31 @@ class Project:
         meant = self.is_described or self._says("IsPackable", "true")
         meant |= bool(self.properties.get("PackageId"))
         return meant and self.sdk not in _PROGRAMS and not self._says("IsPackable", "false")
+
+    @property
+    def is_self_contained(self) -> bool:
+        """Tell whether what is published brings the runtime along; one file does, unless it is said not to."""
+        told = [
+            self.properties.get(n, "").lower() for n in ("PublishSelfContained", "SelfContained")
+        ]
+        if any(told):
+            return "true" in told
+        return any(self._says(name, "true") for name in _BRINGING)
+
+    @property
+    def needs_runtime_packs(self) -> bool:
+        """Tell whether it cannot be published, or not surely, without the packs of a runtime."""
+        return (
+            self.is_self_contained
+            or any(
+                self._says(name, "true")
+                for name in ("PublishTrimmed", "PublishAot", "PublishReadyToRun")
+            )
+            or bool(self.conditional)
+            or self.sdk == "Microsoft.NET.Sdk.BlazorWebAssembly"
+            # Before 8.0 a runtime's identifier alone said so.
+            or not all(_OF_8.match(framework) for framework in self.frameworks)
+        )
 
     @property
     def runtimes(self) -> tuple[str, ...]:

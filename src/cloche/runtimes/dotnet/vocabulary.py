@@ -35,7 +35,9 @@ _OWN = {
     # A package of an earlier run in the project's directory is content of no web application.
     "DefaultItemExcludesInProjectFolder": "artifacts/**%3BTestResults/**",
 }
-PROPERTIES = tuple(f"-p:{key}={value}" for key, value in (_COMMON | _OWN).items())
+# What leaves the runtime to its user takes an apphost alone: yet a list of runtimes asks for the packs
+# of each, and so do the analyzers of a single file, which warn of what has no place in one.
+_WITHOUT_RUNTIMES = {"EnableRuntimePackDownload": "false", "EnableSingleFileAnalyzer": "false"}
 QUIET = ("-noAutoResponse", "-nologo", "-nodeReuse:false")
 
 _ENVIRONMENT = {
@@ -69,6 +71,18 @@ def fetch_environment(**more: str) -> dict[str, str]:
     )
 
 
+def properties_of(source: Sources) -> tuple[str, ...]:
+    """Give the arguments that name the properties of every step over the project."""
+    return tuple(f"-p:{key}={value}" for key, value in (_common(source) | _OWN).items())
+
+
+def _common(source: Sources) -> dict[str, str]:
+    chosen = any(project.runtimes for project in source.projects)
+    if chosen and not any(project.needs_runtime_packs for project in source.projects):
+        return _COMMON | _WITHOUT_RUNTIMES
+    return _COMMON
+
+
 def feed_of(facts: HostFacts) -> str:
     """Give where the cache keeps the packages of the user's registries: those of others are others."""
     urls = facts.registry.urls if facts.registry is not None else ()
@@ -77,7 +91,11 @@ def feed_of(facts: HostFacts) -> str:
 
 def projection_of(source: Sources, facts: HostFacts) -> Projection:
     """Give what the fetch of `source` sees."""
-    properties = {**_COMMON, "RestorePackagesPath": "/p/packages", "Configuration": "Release"}
+    properties = {
+        **_common(source),
+        "RestorePackagesPath": "/p/packages",
+        "Configuration": "Release",
+    }
     return project_files(
         source, ";".join(f"{key}={value}" for key, value in properties.items()), feed_of(facts)
     )
