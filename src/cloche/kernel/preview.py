@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from watchfiles import DefaultFilter, awatch
 
 from cloche.kernel.errors import InvariantBroken, NotReady
+from cloche.kernel.pipeline import run_plan
 from cloche.kernel.service import Service, serve
 from cloche.kernel.session import Session
 from cloche.sandbox.platform import SandboxedProcess
@@ -17,10 +18,17 @@ _NOT_EDITS = ("node_modules", ".git", "dist", "build", ".next", "artifacts", "co
 
 
 async def preview(session: Session) -> None:
-    """Serve until cancelled, or until the program ends. Raises NotReady, PortUnavailable."""
+    """Serve until cancelled, or until the program ends. Raises NotReady, PortUnavailable, StepFailed.
+
+    A step without a probe is a program of the terminal: what it prints is what there is to see, and
+    its end is no failure.
+    """
     plan = session.provider.preview(session.view(), session.facts())
     if len(plan.steps) != 1:
         raise InvariantBroken("preview", "I6", "a preview is one service step")
+    if plan.steps[0].probe is None:
+        await run_plan(plan, session)
+        return
     async with serve(plan.steps[0], plan, session, port=session.options.port) as service:
         await _mirror_edits(service, session)
     raise NotReady(plan.steps[0].id, "its program ended")
