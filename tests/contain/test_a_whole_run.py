@@ -144,6 +144,31 @@ def test_cannot_fill_the_disk_with_what_is_hidden(way: str, prefix: tuple[str, .
         assert not list(project.iterdir())
 
 
+def test_a_layer_that_holds_what_only_its_owner_may_list_is_measured(
+    prefix: tuple[str, ...],
+) -> None:
+    # The work directory of an overlay is one, and those of the program are others.
+    program = (
+        "import os, time\n"
+        "os.mkdir('shut'); open('shut/a', 'w').write('x'); os.chmod('shut', 0o000)\n"
+        "os.mkdir('listed'); open('listed/a', 'w').write('x'); os.chmod('listed', 0o400)\n"
+        "for name in 'abcd':\n"
+        "    open(name, 'wb').write(os.urandom(1 << 20) * 8)\n"
+        "    time.sleep(0.4)\n"
+        "os.chmod('shut', 0o755); os.chmod('listed', 0o755)\n"
+    )
+    policy = DEFAULT.read_text().replace("limits: {}", "limits: {run: {disk_bytes: 60000000}}")
+    with tempfile.TemporaryDirectory(prefix="cloche-disk-", ignore_cleanup_errors=True) as name:
+        project = Path(name, "project")
+        for each in (Path(name), project, Path(name, "home")):
+            each.mkdir(exist_ok=True)
+            if prefix:
+                os.chown(each, 65534, 65534)
+        events = run(project, "python3", "-c", program, policy=policy, prefix=prefix)
+        assert not rules(events), events[-1]
+        assert (project / "d").stat().st_size == 8 << 20
+
+
 def test_each_attempt_to_leave_is_refused_and_told(project: Path) -> None:
     program = (
         "import socket\n"

@@ -1,8 +1,10 @@
 """Measuring what a running program wrote: by descriptors, while it may change everything under us."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cloche.workspace.diff import LONGEST
@@ -53,33 +55,35 @@ def measure(root: int, effects: Effects) -> tuple[int, int]:
 
 
 def _entries(root: int, path: str, effects: Effects) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        directory = _open(root, path, effects)
-    except OSError:
-        return  # gone, or another thing by now
-    try:
+    with contextlib.ExitStack() as opened:
+        try:
+            directory = opened.enter_context(_opened(root, path, effects))
+        except OSError:
+            return  # gone, or another thing by now
         with os.scandir(directory) as found:
             for entry in found:
                 try:
                     yield entry.name, entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue  # one that is gone must not hide those behind it
-    finally:
-        os.close(directory)
 
 
-def _open(root: int, path: str, effects: Effects) -> int:
-    try:
-        return open_directory(root, path)
-    except PermissionError:
-        # Without root a program hides what it wrote by taking its directory's mode away.
-        closed = open_beneath(root, path, os.O_PATH | os.O_DIRECTORY)
-    try:
-        mode = stat.S_IMODE(os.fstat(closed).st_mode)
-        effects.chmod(closed, mode | _OWNER_READS)
+@contextmanager
+def _opened(root: int, path: str, effects: Effects) -> Iterator[int]:
+    """Open a directory, with the right to list and to search it until the block ends."""
+    with contextlib.ExitStack() as after:
         try:
-            return open_directory(closed, "")
-        finally:
-            effects.chmod(closed, mode)
-    finally:
-        os.close(closed)
+            directory = open_directory(root, path)
+            after.callback(os.close, directory)
+            os.stat(".", dir_fd=directory)  # to list and to search are two rights
+        except PermissionError:
+            # Without root a program hides what it wrote by taking its directory's mode away.
+            # The kernel itself does: an overlay's work directory has none.
+            closed = open_beneath(root, path, os.O_PATH | os.O_DIRECTORY)
+            after.callback(os.close, closed)
+            mode = stat.S_IMODE(os.fstat(closed).st_mode)
+            effects.chmod(closed, mode | _OWNER_READS)
+            after.callback(effects.chmod, closed, mode)
+            directory = open_directory(closed, "")
+            after.callback(os.close, directory)
+        yield directory
