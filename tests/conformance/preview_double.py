@@ -70,16 +70,21 @@ class Previewing:
 
     def descendants(self) -> dict[int, list[str]]:
         """Give each process below the command, with the control groups it is in."""
-        parents = {}
-        for name in os.listdir("/proc"):
-            with contextlib.suppress(OSError, ValueError):
-                stat = Path(f"/proc/{int(name)}/stat").read_text()
-                parents[int(name)] = int(stat.rpartition(")")[2].split()[1])
-        family = {self._process.pid}
-        while grown := {pid for pid, parent in parents.items() if parent in family} - family:
-            family |= grown
-        family.discard(self._process.pid)
+        family = family_of(self._process.pid)
         return {pid: Path(f"/proc/{pid}/cgroup").read_text().splitlines() for pid in family}
+
+
+def family_of(ancestor: int) -> set[int]:
+    """Give each process below one."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            stat = Path(f"/proc/{int(name)}/stat").read_text()
+            parents[int(name)] = int(stat.rpartition(")")[2].split()[1])
+    family = {ancestor}
+    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return family - {ancestor}
 
 
 def ask(port: int, *headers: str, path: str = "/", again: str = "") -> bytes:

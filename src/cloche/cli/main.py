@@ -137,7 +137,9 @@ async def _verb(project: Project, arguments: argparse.Namespace) -> int:
         stdin=_read_stdin if arguments.command == "preview" and sys.stdin is not None else None,
     )
     run: Run = getattr(project, arguments.command)(options)
-    result = await _follow(run, make_shower(as_json=arguments.json, log=arguments.log))
+    # What a server or a worker says is what one looks at a preview for.
+    log = arguments.log or arguments.command == "preview"
+    result = await _follow(run, make_shower(as_json=arguments.json, log=log))
     return result.exit_status
 
 

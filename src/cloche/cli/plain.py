@@ -131,13 +131,12 @@ class PlainShower:
 
     def _print(self, event: Output) -> None:
         """Keep the last lines for a failure; show them all with --log, or the newest beside the bar."""
-        opened = event.step in self._opened
-        if opened and not self._part:
+        if event.step in self._opened and not self._part:
             _pass_through(event)
             return
         tail = self._tails.setdefault(event.step, Tail())
         ended = tail.feed(event.stream, event.data)
-        if self._log or opened:
+        if self._log:
             self._say_lines(ended)
         if event.step not in self._counted:
             self._say_beside(event.step, tail.newest)

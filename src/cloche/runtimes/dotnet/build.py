@@ -8,10 +8,10 @@ from cloche.runtimes.dotnet.vocabulary import (
     ARTIFACTS,
     DOTNET,
     PROJECT,
-    PROPERTIES,
     QUIET,
     built,
     environment,
+    properties_of,
 )
 from cloche.runtimes.provider import CannotPlan, HostFacts
 
@@ -34,7 +34,7 @@ def plan_build(source: Source, facts: HostFacts) -> Plan:
             "Release",
             ARTIFACTS,
             *alone,
-            *PROPERTIES,
+            *properties_of(source),
             *QUIET,
         ),
         trust=Trust.PROJECT,
@@ -70,7 +70,7 @@ def plan_test(source: Source, facts: HostFacts) -> Plan:
             "--logger=trx;LogFilePrefix=tests",
             "--logger=console;verbosity=normal",
             f"--results-directory={_REPORTS}",
-            *PROPERTIES,
+            *properties_of(source),
             *QUIET,
         ),
         trust=Trust.PROJECT,

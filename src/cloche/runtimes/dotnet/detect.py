@@ -33,5 +33,5 @@ def detect_dotnet(view: ProjectView) -> Detection | None:
         runtime_id="dotnet",
         stack=stack,
         confidence=0.85,
-        evidence=(f"{source.target} is there", f"{len(source.projects)} projects", *tests),
+        evidence=(f"{source.target} is there", f"projects: {len(source.projects)}", *tests),
     )

@@ -1,17 +1,26 @@
-"""MSBuild values without MSBuild: literal text, properties that are literal themselves, simple conditions."""
+"""MSBuild values without MSBuild: literal text, and properties that are literal themselves."""
 
 import re
 from collections.abc import Mapping
 
 from cloche.runtimes.provider import CannotPlan
 
-FRAMEWORK = "TargetFramework"
-_REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
+_REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_-]*)\)")
+# "EndsWith('Tests')" of a project's name is how libraries tell their tests apart.
+_ASKED = re.compile(
+    r"\$\(([A-Za-z_][A-Za-z0-9_-]*)\.(EndsWith|StartsWith|Contains)\('([^'$@%]{0,200})'\)\)"
+)
 _ACTIVE = re.compile(r"[$@%]\(|%[0-9A-Fa-f]{2}")
-_COMPARED = re.compile(r"\s*'([^']*)'\s*(==|!=)\s*'([^']*)'\s*\Z")
 _OF_THE_SDK = re.compile(
     r"(MSBuild|TargetFramework|TargetPlatform|Runtime|NETCore|NuGet|Bundled|_)"
 )
+# The SDK gives these a value only behind the project: what refers to one that is not set gets "".
+_EMPTY_AT_FIRST = frozenset(
+    {
+        "targetframework", "targetframeworks", "runtimeidentifier", "runtimeidentifiers",
+        "assemblyname", "packageid", "versionsuffix",
+    }
+)  # fmt: skip
 _MOST_STEPS = 16
 _LONGEST = 4096
 
@@ -25,59 +34,65 @@ class Scope:
 
     def __init__(self, known: Mapping[str, str]) -> None:
         self._known = {name.lower(): value for name, value in known.items()}
+        self._when: dict[tuple[str, str], str] = {}
+        self._lost: set[str] = set()
 
     def set(self, name: str, value: str) -> None:
-        """Give a property a value; it may refer to others."""
-        self._known[name.lower()] = value
+        """Give a property a value; it may refer to others, and to what it was before."""
+        name = name.lower()
+        before = self._known.get(name, "")
+        self._known[name] = re.sub(rf"(?i)\$\({re.escape(name)}\)", lambda _: before, value)
+        self._lost.discard(name)
 
-    def get(self, name: str) -> str:
-        """Give a property as text; "" where nothing set it."""
-        return self._known.get(name.lower(), "")
+    def set_when(self, condition: str, name: str, value: str) -> None:
+        """Give a property a value under a condition that is not decided here: elsewhere it is unknown."""
+        self._when[condition, name.lower()] = value
+        self._lost.add(name.lower())
 
-    def knows(self, name: str) -> bool:
-        """Tell whether something set it."""
-        return name.lower() in self._known
+    def lose(self, name: str) -> None:
+        """Say that something sets a property, and that nobody knows to what."""
+        self._lost.add(name.lower())
 
-    def literal(self, text: str) -> str:
-        """Give `text` with known properties put in. Raises Unknown for anything that must be evaluated."""
+    def literal(self, text: str, *, when: str = "") -> str:
+        """Give `text` with known properties put in. Raises Unknown for anything that must be evaluated.
+
+        `when` is the undecided condition under which it is asked.
+        """
         for _ in range(_MOST_STEPS):
-            if not (found := _REFERENCE.search(text)):
+            if not (found := _ASKED.search(text) or _REFERENCE.search(text)):
                 break
-            if not self.knows(found[1]):
-                raise Unknown(f"$({found[1]}) is not known without evaluating it")
-            text = f"{text[: found.start()]}{self.get(found[1])}{text[found.end() :]}"
+            text = f"{text[: found.start()]}{self._put(found, when)}{text[found.end() :]}"
             if len(text) > _LONGEST:
                 raise Unknown("it grows without end")
         if _ACTIVE.search(text):
             raise Unknown(f"{text[:80]!r} must be evaluated")
         return text.strip()
 
-    def holds(self, condition: str) -> bool:
-        """Tell whether a comparison holds. Raises Unknown for any other condition."""
-        if not condition.strip():
-            return True
-        match = _COMPARED.match(condition)
-        if match is None:
-            raise Unknown(f"the condition {condition[:80]!r} must be evaluated")
-        left, right = self._side(match[1]), self._side(match[3])
-        return (left.lower() == right.lower()) == (match[2] == "==")
-
-    def _side(self, text: str) -> str:
-        # What no file sets is empty, unless it is one of those that the SDK sets.
+    def side(self, text: str) -> str:
+        """Give one side of a comparison: there what nothing sets is empty, unless the SDK sets it."""
         for name in _REFERENCE.findall(text):
-            if not self.knows(name) and not _OF_THE_SDK.match(name):
+            lowered = name.lower()
+            if not {lowered} & (self._known.keys() | self._lost) and not _OF_THE_SDK.match(name):
                 text = text.replace(f"$({name})", "")
         return self.literal(text)
 
-
-def framework_condition(condition: str) -> str:
-    """Give a condition over the target framework alone, written anew; "" when it is another."""
-    match = _COMPARED.match(condition)
-    if match is None or match[1].strip() != f"$({FRAMEWORK})":
-        return ""
-    if not re.fullmatch(r"[A-Za-z0-9.\-]{1,60}", match[3]):
-        return ""
-    return f"'$({FRAMEWORK})' {match[2]} '{match[3]}'"
+    def _put(self, found: "re.Match[str]", when: str) -> str:
+        name = found[1].lower()
+        if when and (when, name) in self._when:
+            value = self._when[when, name]
+        elif name in self._lost or (name not in self._known and name not in _EMPTY_AT_FIRST):
+            raise Unknown(f"$({found[1]}) is not known without evaluating it")
+        else:
+            value = self._known.get(name, "")
+        if found.re is _REFERENCE:
+            return value
+        value = self.literal(value, when=when)
+        asked = {
+            "EndsWith": value.endswith,
+            "StartsWith": value.startswith,
+            "Contains": value.__contains__,
+        }
+        return str(asked[found[2]](found[3]))
 
 
 def refuse(name: str, what: str, problem: Unknown) -> CannotPlan:

@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass, field
 from posixpath import dirname, join, normpath
 
-from cloche.runtimes.dotnet.literals import Scope, Unknown, framework_condition, refuse
+from cloche.runtimes.dotnet.conditions import decide
+from cloche.runtimes.dotnet.imports import Part
+from cloche.runtimes.dotnet.literals import Scope, Unknown, refuse
 from cloche.runtimes.dotnet.markup import Element
 from cloche.runtimes.provider import CannotPlan
 
@@ -24,11 +26,19 @@ PROPERTIES = (
     "TargetFramework", "TargetFrameworks", "TargetPlatformVersion", "RuntimeIdentifier",
     "RuntimeIdentifiers", "RuntimeFrameworkVersion", "OutputType", "SelfContained",
     "PublishSingleFile", "PublishTrimmed", "PublishAot", "PublishReadyToRun", "PublishSelfContained",
-    "UseWPF", "UseWindowsForms", "UseAppHost", "DisableImplicitFrameworkReferences",
+    "IsTrimmable", "IsAotCompatible", "EnableTrimAnalyzer", "EnableAotAnalyzer",
+    "EnableSingleFileAnalyzer", "UseWPF", "UseWindowsForms", "UseAppHost", "DisableImplicitFrameworkReferences",
     "DisableTransitiveProjectReferences", "ManagePackageVersionsCentrally",
     "CentralPackageTransitivePinningEnabled", "CentralPackageVersionOverrideEnabled",
     "RestorePackagesWithLockFile", "AssemblyName", "PackageId", "IsTestProject", "IsPackable",
     "IsPublishable", "Version", "VersionPrefix", "VersionSuffix",
+)  # fmt: skip
+# Whoever says one of these of a library means to publish it as a package.
+_DESCRIBING = frozenset(
+    {
+        "packagetags", "packageprojecturl", "packagelicenseexpression", "packagereadmefile",
+        "packageicon", "packagereleasenotes", "generatepackageonbuild",
+    }
 )  # fmt: skip
 _NAMED = {name.lower(): name for name in PROPERTIES}
 # Others may name what a restore uses, so they are kept for `$(...)`, and never written.
@@ -73,6 +83,8 @@ class Contents:
     """(condition over the framework, property, value)."""
     items: list[Item] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_described: bool = False
+    """It says what only a package says."""
 
 
 def sdk_of(path: str, root: Element) -> str:
@@ -93,24 +105,23 @@ def sdk_of(path: str, root: Element) -> str:
     return name
 
 
-def read_contents(files: tuple[tuple[str, Element], ...], into: Contents) -> None:
-    """Add what `files` say, in the order in which MSBuild reads them: all properties, then all items.
+def read_contents(parts: list[Part], into: Contents) -> None:
+    """Add what `parts` say, in the order in which MSBuild reads them: all properties, then all items.
 
     Raises CannotPlan for a used value that is not literal.
     """
-    for path, root in files:
-        for element in root.children:
-            match element.name:
-                case "PropertyGroup":
-                    _take_properties(path, element, into)
-                case "Import" | "ImportGroup":
-                    into.notes.append(f"{path}: what it imports is not looked at for the fetch")
-                case "Choose":
-                    if _is_used(element):
-                        why = "<Choose> decides about its packages"
-                        raise CannotPlan(path, why, "write them without")
-    for path, root in files:
-        for element in root.find_all("ItemGroup"):
+    for path, element in parts:
+        match element.name:
+            case "PropertyGroup":
+                _take_properties(path, element, into)
+            case "Import" | "ImportGroup":
+                into.notes.append(f"{path}: what it imports is not looked at for the fetch")
+            case "Choose":
+                if _is_used(element):
+                    why = "<Choose> decides about its packages"
+                    raise CannotPlan(path, why, "write them without")
+    for path, element in parts:
+        if element.name == "ItemGroup":
             _take_items(path, element, into)
 
 
@@ -124,21 +135,24 @@ def _is_used(element: Element) -> bool:
 def _take_properties(path: str, group: Element, into: Contents) -> None:
     for element in group.children:
         used = _NAMED.get(element.name.lower())
-        conditions = [c for e in (group, element) if (c := e.attributes.get("Condition", ""))]
         try:
-            framework = _split(conditions, into.scope)
+            framework = decide(_conditions(group, element), into.scope)
         except Unknown as problem:
             if used:
                 raise refuse(path, element.name, problem) from problem
-            continue  # nothing of a restore, and nothing that another value may use
+            into.scope.lose(element.name)  # nothing of a restore, and no other value may use it
+            continue
         if framework is None:
             continue
+        into.is_described |= element.name.lower() in _DESCRIBING and bool(element.text.strip())
         if not used:
-            if not framework:
+            if framework:
+                into.scope.set_when(framework, element.name, element.text)
+            else:
                 into.scope.set(element.name, element.text)
             continue
         try:
-            value = into.scope.literal(element.text)
+            value = into.scope.literal(element.text, when=framework)
         except Unknown as problem:
             raise refuse(path, element.name, problem) from problem
         if not _VALUE.match(value):
@@ -150,34 +164,24 @@ def _take_properties(path: str, group: Element, into: Contents) -> None:
             into.scope.set(used, value)
 
 
-def _split(conditions: list[str], scope: Scope) -> str | None:
-    """Give what is left of conditions: "" for always, one over the framework, None for never."""
-    left = ""
-    for condition in conditions:
-        if framework := framework_condition(condition):
-            if left and left != framework:
-                raise Unknown("two conditions over the target framework")
-            left = framework
-        elif not scope.holds(condition):
-            return None
-    return left
+def _conditions(*elements: Element) -> list[str]:
+    return [condition for e in elements if (condition := e.attributes.get("Condition", ""))]
 
 
 def _take_items(path: str, group: Element, into: Contents) -> None:
     for element in group.children:
         if element.name not in _ITEMS:
             continue
-        conditions = [c for e in (group, element) if (c := e.attributes.get("Condition", ""))]
         try:
-            framework = _split(conditions, into.scope)
+            framework = decide(_conditions(group, element), into.scope)
             if framework is None:
                 continue
             operation = next(
                 o for o in ("Include", "Update", "Remove", "") if o in element.attributes or not o
             )
-            names = into.scope.literal(element.attributes.get(operation, ""))
+            names = into.scope.literal(element.attributes.get(operation, ""), when=framework)
             metadata = tuple(
-                (key, into.scope.literal(text))
+                (key, into.scope.literal(text, when=framework))
                 for key in _ITEMS[element.name]
                 if (text := element.get(key))
             )

@@ -26,10 +26,10 @@ from cloche.runtimes.dotnet.vocabulary import (
     DOTNET,
     HOST,
     PROJECT,
-    PROPERTIES,
     QUIET,
     built,
     environment,
+    properties_of,
 )
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan, HostFacts
@@ -44,11 +44,17 @@ _MOST = 4 << 20
 def plan_package(source: Source, view: ProjectView, facts: HostFacts) -> Plan:
     """Plan the publishing, and say what goes in: asked again when it is done, the components too."""
     programs = [(p, runtime) for p in source.programs for runtime in p.runtimes or ("",)]
-    names = [_place(project, runtime) for project, runtime in programs] or [_LIBRARIES]
     steps = [_publish(source, project, runtime, facts) for project, runtime in programs]
+    names = [_place(project, runtime) for project, runtime in programs]
+    if programs:
+        libraries = [project for project in source.projects if project.is_package]
+        steps += [_pack(source, p.path, p.name, facts) for p in libraries]
+        names += [project.name for project in libraries]
+    else:
+        steps, names = [_pack(source, source.target, _LIBRARIES, facts)], [_LIBRARIES]
     return Plan(
         verb="package",
-        steps=tuple(steps) or (_pack(source, facts),),
+        steps=tuple(steps),
         artifact=ArtifactSpec(
             name=source.name,
             version=_version(source),
@@ -79,29 +85,46 @@ def _publish(source: Source, project: Project, runtime: str, facts: HostFacts) -
     place = _place(project, runtime)
     chosen = ("-r", runtime) if runtime else ()
     return _step(
-        f"publish-{place}".lower().replace(".", "-"),
+        _name("publish", place),
         f"Publish {place}",
-        ("publish", f"/project/{project.path}", *chosen, "-o", f"{_OUT}/{place}"),
+        (
+            "publish",
+            f"/project/{project.path}",
+            *chosen,
+            "-o",
+            f"{_OUT}/{place}",
+            *properties_of(source),
+        ),
         Output(path=f"{_OUT}/{place}", commit_to=f"{PUBLISHED}/{place}"),
         built(source, facts),
     )
 
 
-def _pack(source: Source, facts: HostFacts) -> Step:
+def _pack(source: Source, path: str, place: str, facts: HostFacts) -> Step:
     return _step(
-        "pack",
-        "Pack the libraries",
-        ("pack", f"/project/{source.target}", "--no-build", "-o", f"{_OUT}/{_LIBRARIES}"),
-        Output(path=f"{_OUT}/{_LIBRARIES}", commit_to=f"{PUBLISHED}/{_LIBRARIES}"),
+        _name("pack", place),
+        f"Pack {place}",
+        ("pack", f"/project/{path}", "--no-build", "-o", f"{_OUT}/{place}", *properties_of(source)),
+        Output(path=f"{_OUT}/{place}", commit_to=f"{PUBLISHED}/{place}"),
         built(source, facts),
     )
 
 
-def _step(name: str, title: str, words: tuple[str, ...], output: Output, kept: Mount) -> Step:
+def _name(verb: str, place: str) -> str:
+    return f"{verb}-{place}".lower().replace(".", "-")
+
+
+def _step(
+    name: str,
+    title: str,
+    words: tuple[str, ...],
+    output: Output,
+    kept: Mount,
+) -> Step:
     return Step(
         id=StepId(name),
         title=title,
-        argv=(DOTNET, *words, "--no-restore", "-c", "Release", ARTIFACTS, *PROPERTIES, *QUIET),
+        argv=(DOTNET, *words, "--no-restore", "-c", "Release", ARTIFACTS, *QUIET),
         trust=Trust.PROJECT,
         env=environment(),
         mounts=(PROJECT, kept, Mount(target=_OUT, source=From.SCRATCH, access=Access.WRITE)),
@@ -119,12 +142,11 @@ def _serve(source: Source) -> Step | None:
         if not project.is_web or runtime is None:
             continue
         place = f"{_AT}/{PUBLISHED}/{_place(project, runtime)}"
-        alone = project.properties.get("PublishSingleFile", "").lower() == "true"
-        argv = (
-            (f"{place}/{project.assembly}",)
-            if alone
-            else (DOTNET, f"{place}/{project.assembly}.dll")
-        )
+        one_file = project.properties.get("PublishSingleFile", "").lower() == "true"
+        program = f"{place}/{project.assembly}"
+        # The SDK's own program does not start what brings its runtime along.
+        itself = one_file or project.is_self_contained
+        argv = (program,) if itself else (DOTNET, f"{program}.dll")
         return Step(
             id=StepId("serve-package"),
             title="Start the package",

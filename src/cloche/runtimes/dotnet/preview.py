@@ -1,4 +1,4 @@
-"""The web application as it was built, on one fixed port inside its own network namespace."""
+"""What was built, as it runs: a web application on one fixed port of its own, else a program's terminal."""
 
 from posixpath import dirname
 
@@ -12,35 +12,37 @@ PORT = 5000
 
 
 def plan_preview(source: Source, facts: HostFacts) -> Plan:
-    """Plan the service of what the last build left. Raises CannotPlan where nothing serves."""
-    project = web_project(source)
+    """Plan the first program that serves, else the first program, as the last build left it.
+
+    Raises CannotPlan where there is nothing to start.
+    """
+    project = next((p for p in source.projects if p.is_web), None)
+    served = project is not None
+    project = project or next(iter(source.programs), None)
     if project is None:
         raise CannotPlan(
             source.target,
-            "no project in it serves",
-            'a web project has Sdk="Microsoft.NET.Sdk.Web"',
+            "no project in it is a program",
+            'a web project has Sdk="Microsoft.NET.Sdk.Web", a program <OutputType>Exe</OutputType>',
         )
+    urls = {"ASPNETCORE_URLS": f"http://{HOST}:{PORT}"} if served else {}
     step = Step(
         id=StepId("preview"),
-        title=f"Serve {project.name}",
+        title=f"{'Serve' if served else 'Run'} {project.name}",
         argv=(DOTNET, f"{BUILT}/bin/{project.name}/{_flavour(project)}/{project.assembly}.dll"),
         trust=Trust.PROJECT,
-        net=Net.INBOUND,
+        net=Net.INBOUND if served else Net.NONE,
         cwd=f"/project/{dirname(project.path)}".rstrip("/"),
         env=environment(
-            ASPNETCORE_URLS=f"http://{HOST}:{PORT}", ASPNETCORE_ENVIRONMENT="Development"
+            ASPNETCORE_ENVIRONMENT="Development", DOTNET_ENVIRONMENT="Development", **urls
         ),
         mounts=(PROJECT, built(source, facts)),
         limits="preview",
         parser="msbuild",
-        probe=Probe(port=PORT),
+        probe=Probe(port=PORT) if served else None,
     )
-    return Plan(verb="preview", steps=(step,))
-
-
-def web_project(source: Source) -> Project | None:
-    """Give the first project that serves."""
-    return next((project for project in source.projects if project.is_web), None)
+    notes = ("it is what the last build made: edits show after the next `cloche build`",)
+    return Plan(verb="preview", steps=(step,), notes=notes)
 
 
 def _flavour(project: Project) -> str:

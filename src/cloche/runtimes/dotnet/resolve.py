@@ -19,7 +19,6 @@ from cloche.runtimes.dotnet.vocabulary import (
     OFFLINE,
     PACKAGES,
     PROJECT,
-    PROPERTIES,
     QUIET,
     built,
     environment,
@@ -27,6 +26,7 @@ from cloche.runtimes.dotnet.vocabulary import (
     fetch_key,
     offline_projection,
     projections_of,
+    properties_of,
 )
 from cloche.runtimes.provider import HostFacts
 
@@ -36,6 +36,7 @@ _WANTING_PACKAGES = ("PackageReference", "GlobalPackageReference", "PackageDownl
 _WANTING_PACKS = (
     "RuntimeIdentifier", "RuntimeIdentifiers", "SelfContained", "PublishSingleFile", "PublishTrimmed",
     "PublishAot", "PublishReadyToRun", "PublishSelfContained", "RuntimeFrameworkVersion",
+    "IsTrimmable", "IsAotCompatible", "EnableTrimAnalyzer", "EnableAotAnalyzer", "EnableSingleFileAnalyzer",
 )  # fmt: skip
 
 
@@ -153,7 +154,7 @@ def _restore(source: Source, facts: HostFacts) -> Step:
             ARTIFACTS,
             *locked,
             "-p:Configuration=Release",
-            *PROPERTIES,
+            *properties_of(source),
             *QUIET,
         ),
         trust=Trust.PROJECT,

@@ -9,7 +9,7 @@ from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan
 
 GLOBAL = "global.json"
-_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d)(\d{2})(?:-[0-9A-Za-z.\-]+)?\Z")
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,3})(?:-[0-9A-Za-z.\-]+)?\Z")
 _RULES = frozenset(
     {
         "disable", "patch", "feature", "minor", "major",
@@ -72,8 +72,13 @@ def _check_version(sdk: dict[str, Any], found: str) -> None:
         )
     if have is None:
         return
-    if not _fits(tuple(map(int, match.groups())), tuple(map(int, have.groups())), rule.lower()):
+    if not _fits(_numbers(match), _numbers(have), rule.lower()):
         raise OtherSdkWanted(wanted, rule, found)
+
+
+def _numbers(match: "re.Match[str]") -> tuple[int, ...]:
+    major, minor, last = map(int, match.groups())
+    return major, minor, *divmod(last, 100)  # a feature band and a patch: 10.0.0 is of band 0
 
 
 def _fits(wanted: tuple[int, ...], found: tuple[int, ...], rule: str) -> bool:

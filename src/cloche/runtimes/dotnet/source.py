@@ -1,12 +1,14 @@
 """A project as its files say it is: solution, projects, central versions, locks, global.json."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from posixpath import basename, dirname, join, splitext
 
+from cloche.runtimes.dotnet.imports import nearest, parts_of
 from cloche.runtimes.dotnet.literals import Scope
 from cloche.runtimes.dotnet.lock import LOCK, Lock, read_lock
-from cloche.runtimes.dotnet.markup import Element, read_markup
+from cloche.runtimes.dotnet.markup import read_markup
 from cloche.runtimes.dotnet.msproject import (
     KINDS,
     Contents,
@@ -28,7 +30,11 @@ _PROPS, _TARGETS, _CENTRAL = (
 _RESPONSES = ("Directory.Build.rsp", "MSBuild.rsp")
 _WEB = frozenset({"Microsoft.NET.Sdk.Web", "Microsoft.NET.Sdk.BlazorWebAssembly"})
 _PROGRAMS = frozenset({"Microsoft.NET.Sdk.Web", "Microsoft.NET.Sdk.Worker"})
+_SOLUTIONS = (".slnx", ".sln")
+_BRINGING = ("PublishSingleFile", "PublishTrimmed", "PublishAot")
+_OF_8 = re.compile(r"net([89]|\d\d)\.\d")
 _MOST = 200
+_MOST_NAMES = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,8 @@ class Project:
     items: tuple[Item, ...]
     notes: tuple[str, ...]
     lock: Lock | None = None
+    is_described: bool = False
+    """It says what only a package says."""
 
     @property
     def name(self) -> str:
@@ -77,10 +85,44 @@ class Project:
 
     @property
     def is_program(self) -> bool:
-        """Tell whether it is something to start."""
+        """Tell whether it is something to start, and to be published."""
+        if self.is_test or self._says("IsPublishable", "false"):
+            return False
         kind = self.properties.get("OutputType", "").lower()
-        return not self.is_test and (
-            kind in ("exe", "winexe") or (not kind and self.sdk in _PROGRAMS)
+        return kind in ("exe", "winexe") or (not kind and self.sdk in _PROGRAMS)
+
+    @property
+    def is_package(self) -> bool:
+        """Tell whether it is a library that is meant to be a package, also beside programs."""
+        if self.is_test or self.properties.get("OutputType", "Library").lower() != "library":
+            return False
+        meant = self.is_described or self._says("IsPackable", "true")
+        meant |= bool(self.properties.get("PackageId"))
+        return meant and self.sdk not in _PROGRAMS and not self._says("IsPackable", "false")
+
+    @property
+    def is_self_contained(self) -> bool:
+        """Tell whether what is published brings the runtime along; one file does, unless it is said not to."""
+        told = [
+            self.properties.get(n, "").lower() for n in ("PublishSelfContained", "SelfContained")
+        ]
+        if any(told):
+            return "true" in told
+        return any(self._says(name, "true") for name in _BRINGING)
+
+    @property
+    def needs_runtime_packs(self) -> bool:
+        """Tell whether it cannot be published, or not surely, without the packs of a runtime."""
+        return (
+            self.is_self_contained
+            or any(
+                self._says(name, "true")
+                for name in ("PublishTrimmed", "PublishAot", "PublishReadyToRun")
+            )
+            or bool(self.conditional)
+            or self.sdk == "Microsoft.NET.Sdk.BlazorWebAssembly"
+            # Before 8.0 a runtime's identifier alone said so.
+            or not all(_OF_8.match(framework) for framework in self.frameworks)
         )
 
     @property
@@ -97,6 +139,9 @@ class Project:
         one = self.properties.get("TargetFramework", "")
         several = self.properties.get("TargetFrameworks", "")
         return tuple(text.strip() for text in (several or one).split(";") if text.strip())
+
+    def _says(self, name: str, value: str) -> bool:
+        return self.properties.get(name, "").lower() == value
 
     def uses(self, package: str) -> bool:
         """Tell whether it refers to a package."""
@@ -139,24 +184,28 @@ class Source:
 def find_target(view: ProjectView) -> tuple[str, tuple[str, ...]] | None:
     """Give the solution or project to build, and notes; None where there is neither.
 
-    Raises CannotPlan where several projects are held together by no solution.
+    What lies directly in the directory counts, as for the SDK's own commands: a project further
+    down, which no solution here lists, is another project's. Raises CannotPlan where several
+    projects are held together by no solution.
     """
-    solutions = [n for kind in ("*.slnx", "*.sln") for n in view.names(kind) if "/" not in n]
+    solutions = [name for kind in _SOLUTIONS for name in _at_top(view, kind)]
     if solutions:
         others = [name for name in solutions[1:] if splitext(name)[0] != splitext(solutions[0])[0]]
         notes = (f"of several solutions {solutions[0]} is built",) if others else ()
         return solutions[0], notes
-    projects = [name for kind in KINDS for name in view.names(f"*{kind}") if "/" not in name]
-    projects = [name for name in projects if not {"bin", "obj"} & set(name.split("/")[:-1])]
-    at_root = [name for name in projects if "/" not in name]
-    chosen = at_root or projects
-    if not chosen:
+    projects = [name for kind in KINDS for name in _at_top(view, kind)]
+    if not projects:
         return None
-    if len(chosen) > 1:
+    if len(projects) > 1:
         raise CannotPlan(
-            ", ".join(chosen[:5]), "several projects and no solution", "make one: dotnet new sln"
+            ", ".join(projects[:5]), "several projects and no solution", "make one: dotnet new sln"
         )
-    return chosen[0], ()
+    return projects[0], ()
+
+
+def _at_top(view: ProjectView, ending: str) -> list[str]:
+    # A view's "*" crosses slashes, so that what is further down counts for the limit as well.
+    return [name for name in view.names(f"*{ending}", limit=_MOST_NAMES) if "/" not in name]
 
 
 def read_source(view: ProjectView, sdk: str) -> Source:
@@ -223,10 +272,10 @@ def _read(view: ProjectView, path: str) -> Project:
             "OS": "Unix",
         }
     )
-    around = {name: _nearest(view, path, name) for name in (_PROPS, _CENTRAL, _TARGETS)}
+    around = {name: nearest(view, path, name) for name in (_PROPS, _CENTRAL, _TARGETS)}
     order = [around[_PROPS], around[_CENTRAL], (path, root), around[_TARGETS]]
     contents = Contents(scope=scope)
-    read_contents(tuple(one for one in order if one is not None), contents)
+    read_contents([part for one in order if one for part in parts_of(view, *one)], contents)
     lock_path = join(dirname(path), LOCK)
     locked = view.read(lock_path, limit=LOCK_BYTES)
     project = Project(
@@ -237,22 +286,10 @@ def _read(view: ProjectView, path: str) -> Project:
         items=tuple(contents.items),
         notes=tuple(contents.notes),
         lock=read_lock(lock_path, locked) if locked is not None else None,
+        is_described=contents.is_described,
     )
     _check(project)
     return project
-
-
-def _nearest(view: ProjectView, path: str, name: str) -> tuple[str, Element] | None:
-    """Give the file of that name in the project's directory or the nearest above it, as MSBuild finds it."""
-    directory = dirname(path)
-    while True:
-        candidate = join(directory, name)
-        content = view.read(candidate)
-        if content is not None:
-            return candidate, read_markup(candidate, content)
-        if not directory:
-            return None
-        directory = dirname(directory)
 
 
 def _check(project: Project) -> None:

@@ -39,7 +39,9 @@ _OWN = {
     # A package of an earlier run in the project's directory is content of no web application.
     "DefaultItemExcludesInProjectFolder": "artifacts/**%3BTestResults/**",
 }
-PROPERTIES = tuple(f"-p:{key}={value}" for key, value in (_COMMON | _OWN).items())
+# What leaves the runtime to its user takes an apphost alone: yet a list of runtimes asks for the packs
+# of each, and so do the analyzers of a single file, which warn of what has no place in one.
+_WITHOUT_RUNTIMES = {"EnableRuntimePackDownload": "false", "EnableSingleFileAnalyzer": "false"}
 QUIET = ("-noAutoResponse", "-nologo", "-nodeReuse:false")
 
 _ENVIRONMENT = {
@@ -75,6 +77,18 @@ def fetch_environment(**more: str) -> dict[str, str]:
     )
 
 
+def properties_of(source: Sources) -> tuple[str, ...]:
+    """Give the arguments that name the properties of every step over the project."""
+    return tuple(f"-p:{key}={value}" for key, value in (_common(source) | _OWN).items())
+
+
+def _common(source: Sources) -> dict[str, str]:
+    chosen = any(project.runtimes for project in source.projects)
+    if chosen and not any(project.needs_runtime_packs for project in source.projects):
+        return _COMMON | _WITHOUT_RUNTIMES
+    return _COMMON
+
+
 def feed_of(facts: HostFacts) -> str:
     """Give where the cache keeps the packages of the user's registries: those of others are others."""
     return f"/cache/{CACHE}/{sha256(sources_named(facts).encode()).hexdigest()[:16]}"
@@ -108,7 +122,11 @@ def projections_of(source: Sources, facts: HostFacts, key: str) -> tuple[Project
 
 
 def _properties(source: Sources) -> tuple[str, ...]:
-    properties = {**_COMMON, "RestorePackagesPath": "/p/packages", "Configuration": "Release"}
+    properties = {
+        **_common(source),
+        "RestorePackagesPath": "/p/packages",
+        "Configuration": "Release",
+    }
     if source.locks:
         # A lock that the project has outgrown is refused before anything is downloaded.
         properties["RestoreLockedMode"] = "true"

@@ -58,7 +58,7 @@ def _finding(match: "re.Match[str]", message: str) -> Diagnostic:
     code = match["code"] or ""
     hint = ""
     if code in _ABSENT and (pack := _PACK.search(message)):
-        message = f"needs PACK {pack[1]}: {message}"
+        message = f"needs PACK {pack[1].rstrip('.')}: {message}"
         hint = "no source of yours has this pack: add one that does, or publish for another runtime"
         code = NEEDS_PACK
     return Diagnostic(
