@@ -201,6 +201,7 @@ class Kernel:
                     self._environment,
                     self._cache_home / "digests.json",
                     project=project,
+                    own=(self._state_home, self._cache_home),
                 )
             except NoToolchain:
                 if strict:
