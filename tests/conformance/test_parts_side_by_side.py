@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.conformance.command import Ended, cloche
 
 # What a build without packages leaves for its package.
@@ -31,6 +32,18 @@ def part(project: Path, name: str, script: str, **more: str) -> Path:
     )
     (directory / "build.js").write_text(script)
     return directory
+
+
+def crate(directory: Path, build: str) -> None:
+    (directory / "src").mkdir(parents=True)
+    (directory / "Cargo.toml").write_text(
+        '[package]\nname = "inner"\nversion = "0.1.0"\nedition = "2021"\nbuild = "build.rs"\n'
+    )
+    (directory / "Cargo.lock").write_text(
+        'version = 4\n\n[[package]]\nname = "inner"\nversion = "0.1.0"\n'
+    )
+    (directory / "src/main.rs").write_text("fn main() {}\n")
+    (directory / "build.rs").write_text(build)
 
 
 def texts(ended: Ended) -> str:
@@ -152,18 +165,55 @@ def test_the_whole_comes_after_what_lies_in_it(tmp_path: Path) -> None:
     project = tmp_path / "project"
     part(project, ".", 'console.log("SEES " + require("fs").readdirSync("inner"));')
     inner = project / "inner"
-    (inner / "src").mkdir(parents=True)
-    (inner / "Cargo.toml").write_text(
-        '[package]\nname = "inner"\nversion = "0.1.0"\nedition = "2021"\nbuild = "build.rs"\n'
-    )
-    (inner / "Cargo.lock").write_text(
-        'version = 4\n\n[[package]]\nname = "inner"\nversion = "0.1.0"\n'
-    )
-    (inner / "src/main.rs").write_text("fn main() {}\n")
-    (inner / "build.rs").write_text(
-        'fn main() { std::fs::write("made.txt", std::fs::read_dir("..").unwrap().count().to_string()).unwrap() }'
-    )
+    count = 'std::fs::read_dir("..").unwrap().count().to_string()'
+    crate(inner, f'fn main() {{ std::fs::write("made.txt", {count}).unwrap() }}')
     ended = cloche(project, "build", "--part", ".", "--part", "inner")
     assert ended.status == 0, ended.events[-1]
     assert "made.txt" in texts(ended).partition("SEES ")[2]
     assert (inner / "made.txt").is_file()
+
+
+def test_a_part_that_cannot_be_entered_is_named_and_nothing_runs(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("user-namespace: only root can give a directory to another user")
+    project = tmp_path / "project"
+    part(project, "api", BUILD)
+    os.chown(part(project, "web", BUILD), 1234, 1234)
+    ended = cloche(project, "ship")
+    (last,) = ended.of("run-finished")
+    assert last["code"] == "path-blocked"
+    assert "web" in last["message"]
+    assert not ended.of("step-started")
+
+
+TAMPERS = """
+fn main() {
+    println!("cargo:rerun-if-changed=absent");
+    let Ok(found) = std::fs::read_dir("artifacts/inner") else { return };
+    for entry in found.flatten() {
+        let old = std::path::Path::new("old").join(entry.file_name());
+        let content = std::fs::read(old).or_else(|_| std::fs::read("junk"));
+        if let Ok(content) = content { std::fs::write(entry.path(), content).unwrap(); }
+    }
+}
+"""
+
+
+def test_the_package_of_a_part_is_proved_when_no_code_runs_any_more(tmp_path: Path) -> None:
+    """The whole is checked after the part that lies in it, by code that may write to all of it."""
+    project = tmp_path / "project"
+    crate(project, TAMPERS)
+    part(project, "inner", BUILD)
+    both = ("--part", ".", "--part", "inner")
+    ended = cloche(project, "ship", *both)
+    assert any(event["step"] == "./clippy" for event in ended.of("step-started"))
+    assert ended.status == 0
+    (project / "artifacts/inner").rename(project / "old")  # signed, and no more what is made
+    (project / "inner/build.js").write_text(BUILD.replace("<p>", "<b>"))
+    ended = cloche(project, "ship", *both)
+    assert ended.of("run-finished")[-1]["code"] == "package-replaced"
+    (project / "old").rename(project / "older")
+    (project / "junk").write_text("of the whole")
+    ended = cloche(project, "ship", *both)
+    assert ended.of("run-finished")[-1]["code"] in ("package-invalid", "package-replaced")
+    assert not (project / "artifacts/inner").exists()

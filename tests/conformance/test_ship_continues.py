@@ -149,3 +149,22 @@ def test_a_killed_ship_is_continued(project: Path) -> None:
     assert ended.status == 0, ended.events[-1]
     assert skipped(ended) & FETCH
     assert "build" in ran(ended)
+
+
+def test_one_part_goes_on_from_its_own_steps_and_never_from_those_of_a_part_like_it(
+    tmp_path: Path,
+) -> None:
+    project = tmp_path / "project"
+    manifest = {"name": "app", "version": "1.0.0", "dependencies": {"is-number": "7.0.0"}}
+    for name in ("web", "api"):
+        (project / name).mkdir(parents=True)
+        text = json.dumps({**manifest, "scripts": {"build": "node build.js"}})
+        (project / name / "package.json").write_text(text)
+        (project / name / "build.js").write_text("process.exit(3)")
+    assert cloche(project, "ship", "--part", "web").status == 113
+    again = cloche(project, "ship", "--part", "web")
+    assert skipped(again) >= {"web/lock"}
+    assert not ran(again) & {f"web/{step}" for step in FETCH}
+    other = cloche(project, "ship", "--part", "api")
+    assert not skipped(other)
+    assert ran(other) & {f"api/{step}" for step in FETCH}

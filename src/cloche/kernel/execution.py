@@ -132,7 +132,7 @@ async def _transact(
             with suppress(ClocheError, OSError):
                 if await in_thread(transaction.set_aside):
                     stream.emit(Note(text=_KEPT.format(verb=work.verb)))
-                elif work.resumes and sessions.is_several:
+                elif work.resumes and len(terms.parts) > 1:
                     stream.emit(Note(text=_NOT_KEPT))
             raise
     finally:

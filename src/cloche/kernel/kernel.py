@@ -165,7 +165,9 @@ class Kernel:
                 queue=self._queue,
             )
 
-        machines = {id(p): await machine((p,), strict=True) for p in providers}
+        # To look, undo or recover takes no tool, and what a commit brought must not stand in the way.
+        strict = not any_directory
+        machines = {id(p): await machine((p,), strict=strict) for p in providers}
         whole = claims[0].provider if [c.prefix for c in claims] == [""] else PlainProvider()
         terms = Terms(
             # A plain directory still gets the tools this user has, in PATH.
@@ -204,6 +206,7 @@ class Kernel:
                     self._environment,
                     self._cache_home / "digests.json",
                     project=project,
+                    own=(self._state_home, self._cache_home),
                 )
             except NoToolchain:
                 if strict:

@@ -17,7 +17,7 @@ from cloche.kernel.session import Session
 from cloche.kernel.surroundings import hosts_of, sees_configuration, user_files
 from cloche.model.step import Net, Plan, Source, Step
 
-_FORM = 1
+_FORM = 2
 """Counts up when what goes into a key, or what a step leaves, has another meaning."""
 
 _SYSTEM = (
@@ -59,6 +59,7 @@ class Keys:
             session.machine.toolchains,
             [_identity(path) for path in _SYSTEM],
             session.epoch,
+            session.transaction.prefix,
             step,
             [projection for projection in plan.projections if projection.ref in refs],
             hosts_of(step, session),

@@ -47,6 +47,7 @@ def make_package(plan: Plan, session: Session) -> ArtifactMade:
         session.epoch,
     )
     attestation = signing().write_attestation(out, made.sha256, session)
+    session.made = made.sha256
     session.whole.take(out, target)
     session.whole.take(attestation, JailPath((*target.parts[:-1], attestation.name)))
     return ArtifactMade(

@@ -1,6 +1,5 @@
 """The parts of a project: directories that runtimes claim, each with a plan of its own."""
 
-import os
 from bisect import bisect_left
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from cloche.errors import ClocheError
 from cloche.kernel.session import Machine
-from cloche.kernel.view import NOT_SOURCES, DirectoryView
+from cloche.kernel.view import NOT_SOURCES, DirectoryView, entries_of
 from cloche.runtimes.project import MANIFEST_BYTES, ProjectView
 from cloche.runtimes.provider import Detection, RuntimeProvider
 from cloche.workspace.errors import TreeTooLarge
@@ -151,7 +150,7 @@ def _listing(root: Path) -> tuple[list[str], list[str]]:
     waiting, seen = [""], 0
     while waiting:
         at = waiting.pop()
-        for entry in _entries(root / at):
+        for entry in entries_of(root / at):
             seen += 1
             if seen > _MOST_ENTRIES:
                 raise TreeTooLarge(str(root), f"it has more than {_MOST_ENTRIES} entries")
@@ -163,14 +162,6 @@ def _listing(root: Path) -> tuple[list[str], list[str]]:
                 directories.append(path)
     parts = [path for path in directories if _may_be_part(path)]
     return sorted(parts), sorted(files)
-
-
-def _entries(directory: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as entries:
-            return list(entries)
-    except PermissionError:
-        return []  # nothing can be built of what cannot be read
 
 
 def _may_be_part(path: str) -> bool:

@@ -76,7 +76,7 @@ class Project:
 
     def validate(self, options: RunOptions = _DEFAULTS) -> Run:
         """Check sources and package, and see the package answer."""
-        return self._run("validate", verbs.of_each(verbs.validate), options)
+        return self._run("validate", verbs.validate, options)
 
     def ship(self, options: RunOptions = _DEFAULTS) -> Run:
         """Resolve, build, package, validate: one transaction; what one that failed did is not done again."""

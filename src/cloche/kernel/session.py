@@ -74,6 +74,8 @@ class Session:
     remembered: RegistryFacts | None = None
     """What an earlier run learned of the registry, until this one does; see kernel.remembered."""
     package: Path | None = None
+    made: str = ""
+    """SHA-256 of the package that this run made, "" while it made none."""
     epoch: int = 315_532_800  # 1980-01-01, the earliest time every archive format can hold
     steps_run: int = 0
     denials: list[Denied] = field(default_factory=list)

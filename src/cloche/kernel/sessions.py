@@ -63,7 +63,12 @@ def sessions_of(whole: Session, parts: tuple[Part, ...]) -> Sessions:
     """
     if len(parts) == 1 and not parts[0].claim.prefix:
         return Sessions(whole=whole, parts=(whole,))
-    return Sessions(whole=whole, parts=tuple(_session(whole, part) for part in parts))
+    sessions = tuple(_session(whole, part) for part in parts)
+    for session in sessions if len(sessions) > 1 else ():
+        _ = (
+            session.transaction.upper
+        )  # of one alone not yet: what an earlier run left goes below it
+    return Sessions(whole=whole, parts=sessions)
 
 
 def _session(whole: Session, part: Part) -> Session:
@@ -73,7 +78,6 @@ def _session(whole: Session, part: Part) -> Session:
         whole.emit(event.of_part(name))
 
     tree = whole.whole.part(prefix) if prefix else whole.whole
-    _ = tree.upper
     return replace(
         whole,
         machine=part.machine,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cloche.artifact.attestation import SUFFIX, attest, check_attestation
 from cloche.artifact.envelope import MOST_BYTES
-from cloche.artifact.errors import AttestationMissing
+from cloche.artifact.errors import AttestationMissing, PackageReplaced
 from cloche.artifact.key import open_key
 from cloche.kernel.receipts import receipt_of_run
 from cloche.kernel.session import Session
@@ -23,6 +23,7 @@ def write_attestation(package: Path, sha256: str, session: Session) -> Path:
 def check_own(copy: Path, path: JailPath, session: Session) -> None:
     """Check `copy` of the package at `path` against its attestation in the transaction and this user's key.
 
+    It must be what this run made, if it made one: an older one, signed as well, may be in its place.
     Raises what `check_attestation` raises, KeyUnusable.
     """
     here = JailPath((*path.parts[:-1], path.parts[-1] + SUFFIX))
@@ -33,4 +34,6 @@ def check_own(copy: Path, path: JailPath, session: Session) -> None:
         raise AttestationMissing(str(here)) from error
     with os.fdopen(descriptor, "rb") as source, target.open("xb") as out:
         out.write(source.read(MOST_BYTES + 1))
-    check_attestation(copy, open_key(session.machine.key_home).public)
+    signed = check_attestation(copy, open_key(session.machine.key_home).public).statement.sha256
+    if session.made and signed != session.made:
+        raise PackageReplaced(str(path), signed, session.made)

@@ -6,7 +6,8 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cloche.kernel.errors import NoToolchain
@@ -16,6 +17,29 @@ _ELF = b"\x7fELF"
 _BLOCK = 1 << 22
 _LONGEST_MATCH = 1 << 12
 _MOST_FILES = 64
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# Where a user's programs keep what is nobody else's: the XDG base directory specification.
+_USERS = (
+    ("HOME", ""),
+    ("XDG_CONFIG_HOME", ".config"),
+    ("XDG_DATA_HOME", ".local/share"),
+    ("XDG_STATE_HOME", ".local/state"),
+    ("XDG_CACHE_HOME", ".cache"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A place that has the tool."""
+
+    root: Path
+    version: str
+    holds: str
+    """What of the user's it has as well, "" for nothing: a tool is shown whole to every program."""
+
+    def __str__(self) -> str:
+        said = f"{self.version} in {self.root}"
+        return f"{said}, where {self.holds} is too and would be shown" if self.holds else said
 
 
 def find_toolchains(
@@ -24,29 +48,40 @@ def find_toolchains(
     memory: Path,
     *,
     project: Path | None = None,
+    own: tuple[Path, ...] = (),
 ) -> dict[str, Toolchain]:
     """Find what `needs` names: on the user's PATH, where its installer puts it, in the extra of this package.
 
-    Nothing that lies in `project` is a tool of the user's. `memory` is a file
+    Nothing that lies in `project` is a tool of the user's, and none is shown that has around it the
+    project, what is `own` to Cloche, or what is the user's: ~/.local, say. `memory` is a file
     that remembers digests by inode, size and time, since hashing a hundred
     megabytes at each start would be felt. Raises NoToolchain naming what was
     found when nothing is new enough.
     """
     found: dict[str, Toolchain] = {}
     for need in needs:
-        candidates = list(_candidates(need, environment, project))
-        fit = next((c for c in candidates if _numbers(c[1]) >= need.minimum), None)
+        candidates = list(_candidates(need, environment, project, own))
+        fit = next(
+            (c for c in candidates if not c.holds and _numbers(c.version) >= need.minimum), None
+        )
         if fit is None:
-            seen = ", ".join(f"{version} in {root}" for root, version in candidates) or "none"
+            seen = ", ".join(map(str, candidates)) or "none"
             raise NoToolchain(need.name, ".".join(map(str, need.minimum)), seen, need.advice)
-        root, version = fit
+        root = fit.root
+        try:
+            digest = _digest(need, root, memory)
+        except OSError as error:  # removed meanwhile, or not for this user to read
+            seen = f"{fit}, but: {error}"
+            raise NoToolchain(
+                need.name, ".".join(map(str, need.minimum)), seen, need.advice
+            ) from error
         inside = str(root) if root.is_relative_to("/usr") else f"/toolchain/{need.name}"
         found[need.name] = Toolchain(
             name=need.name,
             host_root=str(root),
             inside=inside,
-            version=version,
-            digest=_digest(need, root, memory),
+            version=fit.version,
+            digest=digest,
             commands=need.commands,
         )
     return found
@@ -57,16 +92,37 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _candidates(
-    need: ToolchainNeed, environment: Mapping[str, str], project: Path | None
-) -> Iterator[tuple[Path, str]]:
-    """Yield (root, version) of each tool that is the real one, best place first."""
+    need: ToolchainNeed,
+    environment: Mapping[str, str],
+    project: Path | None,
+    own: tuple[Path, ...],
+) -> Iterator[_Candidate]:
+    """Yield each tool that is the real one, best place first."""
+    private = (*_users_places(environment), *own, *((project,) if project else ()))
     seen: set[Path] = set()
     for directory, root in _places(need, environment):
         if root in seen or not _is_whole(need, root) or _is_a_projects(directory, root, project):
             continue
         seen.add(root)
         if version := _version(need, root):
-            yield root, version
+            yield _Candidate(root=root, version=version, holds=_find_held(root, private))
+
+
+def _users_places(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Give the directories that are the user's own, by the variables that name them or as usual."""
+    home = environment.get("HOME", "")
+    for variable, below in _USERS:
+        place = environment.get(variable, "") or os.path.join(home, below)
+        if place.startswith("/"):
+            yield Path(place)
+
+
+def _find_held(root: Path, private: Iterable[Path]) -> str:
+    """Give the first of `private` that is `root` or lies in it; of /usr all is shown anyway."""
+    if root.is_relative_to("/usr"):
+        return ""
+    held = (place for place in private if Path(os.path.realpath(place)).is_relative_to(root))
+    return str(next(held, ""))
 
 
 def _places(need: ToolchainNeed, environment: Mapping[str, str]) -> Iterator[tuple[Path, Path]]:
@@ -171,10 +227,7 @@ def _digest(need: ToolchainNeed, root: Path, memory: Path) -> str:
 def _digest_file(program: Path, memory: Path) -> str:
     status = program.stat()
     key = f"{program}:{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
-    try:
-        known = json.loads(memory.read_bytes())
-    except (OSError, ValueError):
-        known = {}
+    known = _remembered(memory)
     if key not in known:
         with program.open("rb") as file:
             known[key] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -184,4 +237,13 @@ def _digest_file(program: Path, memory: Path) -> str:
             temporary = memory.with_suffix(f".{os.getpid()}")
             temporary.write_text(json.dumps(known))
             temporary.replace(memory)
-    return str(known[key])
+    return known[key]
+
+
+def _remembered(memory: Path) -> dict[str, str]:
+    """Give what the memory says; what nobody of ours has written there counts for nothing."""
+    try:
+        known = json.loads(memory.read_bytes())
+        return {key: text for key, text in known.items() if _DIGEST.fullmatch(text)}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}

@@ -55,12 +55,22 @@ async def package(session: Session) -> ArtifactMade:
     return made
 
 
-async def validate(session: Session) -> None:
-    """Check the sources, then the package: every digest, and that what it serves answers."""
+async def check(session: Session) -> None:
+    """Check the sources, as their own tools do."""
     await know_registry(session, "validate")
     await run_plan(session.provider.validate(session.view(), session.facts()), session)
-    plan = session.provider.package(session.view(), session.facts())
-    await prove_package(plan, session)
+
+
+async def prove(session: Session) -> None:
+    """Check the package: every digest, and that what it serves answers."""
+    await prove_package(session.provider.package(session.view(), session.facts()), session)
+
+
+async def validate(sessions: Sessions) -> Made:
+    """Check the sources of all parts, then all packages: no code that could change one runs any more."""
+    await side_by_side(check, sessions.parts)
+    await side_by_side(prove, sessions.parts)
+    return ()
 
 
 async def resolve_all(sessions: Sessions) -> Made:
@@ -92,5 +102,5 @@ async def ship(sessions: Sessions) -> Made:
         await resolve(sessions.parts[0], trail)
     await side_by_side(lambda session: build(session, trail), sessions.parts)
     made = await side_by_side(package, sessions.parts)
-    await side_by_side(validate, sessions.parts)
+    await validate(sessions)
     return made

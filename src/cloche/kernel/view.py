@@ -23,17 +23,25 @@ class DirectoryView:
         pending, seen = [""], 0
         while pending and seen < _MOST_ENTRIES:
             relative = pending.pop()
-            with os.scandir(self._root / relative) as entries:
-                for entry in entries:
-                    seen += 1
-                    name = f"{relative}/{entry.name}" if relative else entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in NOT_SOURCES:
-                            pending.append(name)
-                    elif entry.is_file(follow_symlinks=False) and fnmatchcase(name, pattern):
-                        found.append(name)
+            for entry in entries_of(self._root / relative):
+                seen += 1
+                name = f"{relative}/{entry.name}" if relative else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in NOT_SOURCES:
+                        pending.append(name)
+                elif entry.is_file(follow_symlinks=False) and fnmatchcase(name, pattern):
+                    found.append(name)
         return tuple(sorted(found)[:limit])
 
     def read(self, name: str, *, limit: int = MANIFEST_BYTES) -> bytes | None:
         """Give a regular file's whole content, or None."""
         return read_file(self._root, name, limit)
+
+
+def entries_of(directory: Path) -> list[os.DirEntry[str]]:
+    """Give what is in a directory; nothing where it is shut: nothing can be built of that."""
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except (PermissionError, FileNotFoundError, NotADirectoryError):
+        return []

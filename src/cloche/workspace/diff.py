@@ -8,7 +8,7 @@ and stops at the limits it is given.
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +20,7 @@ from cloche.workspace.jail import by_descriptor, join, open_beneath, open_direct
 # A path that is longer cannot be named together with the directory it is in
 # (PATH_MAX, linux/limits.h), and ordinary tools could not open the result.
 LONGEST = 4000
+_MOST = 4_000_000
 _MOUNTED = "something else is mounted there"
 
 OVERLAY_MARK = "user.overlay."  # Documentation/filesystems/overlayfs.rst, "userxattr"
@@ -139,6 +140,24 @@ def walk_upper(
                 is_entered = enters_trees or found.role is Role.MERGED
                 if stat.S_ISDIR(found.upper.st_mode) and is_entered:
                     waiting.append(found)
+
+
+def changes_anything(upper: int, base: int, modes: Mapping[str, int]) -> bool:
+    """Tell whether the upper says anything but which directories there are on the way to nothing.
+
+    All of its directories are open to us; `modes` has what was the mode of those that were shut.
+    """
+    walk = walk_upper(upper, base, limit=_MOST, opener=lambda *_: None, enters_trees=False)
+    try:
+        return any(
+            found.base is None
+            or found.role is not Role.MERGED
+            or modes.get(found.path, stat.S_IMODE(found.upper.st_mode))
+            != stat.S_IMODE(found.base.st_mode)
+            for found in walk
+        )
+    except (EditedMeanwhile, PathBlocked, TreeTooLarge):
+        return True  # a commit will say what of
 
 
 def refuse_mount(base: int, path: str) -> None:

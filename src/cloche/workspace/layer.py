@@ -11,6 +11,8 @@ from cloche.workspace.errors import PathBlocked
 from cloche.workspace.jail import join, name_of, open_directory, opened, parent_of, status
 from cloche.workspace.merged import MergedTree
 
+_OWNER_ALL = 0o700
+
 
 class Layer:
     """An upper directory over lower ones, by descriptors that it does not own."""
@@ -51,7 +53,7 @@ class Layer:
                 found = status(at, part)
                 if found is None:
                     base = None if hidden else self._below.status(below)
-                    self._make_like(at, part, base)
+                    self._copy_up(at, part, base)
                 elif not stat.S_ISDIR(found.st_mode) and not is_whiteout(found):
                     raise PathBlocked(path, f"{below!r} is no directory")
                 elif is_whiteout(found):
@@ -102,6 +104,15 @@ class Layer:
         """
         if self._owner is not None and self._owner[0] != 0:
             self._effects.chown(descriptor, *self._owner)
+
+    def _copy_up(self, at: int, name: str, base: os.stat_result | None) -> None:
+        """Make a directory of the upper for one of the lower, if that is there; it is then no news in `at`."""
+        was = os.fstat(at)
+        # Its owner may have shut it against changes, which this is none of.
+        with self._effects.granted(at, _OWNER_ALL if base is not None else 0):
+            self._make_like(at, name, base)
+        if base is not None:
+            self._effects.utime(at, was.st_atime_ns, was.st_mtime_ns)
 
     def _make_like(self, at: int, name: str, base: os.stat_result | None) -> None:
         if base is not None and not stat.S_ISDIR(base.st_mode):

@@ -14,18 +14,14 @@ from cloche.workspace.apply import insist_on_moving
 from cloche.workspace.checkpoint import Checkpoints, set_aside
 from cloche.workspace.choice import EVERYTHING, Choice
 from cloche.workspace.compare import Comparer, Comparison
-from cloche.workspace.diff import Changes, has_more_than
+from cloche.workspace.diff import Changes, changes_anything, has_more_than
 from cloche.workspace.discard import discard
 from cloche.workspace.effects import Effects
 from cloche.workspace.errors import StateUnavailable
 from cloche.workspace.finish import finish, refusal, touch_after, undo_numbers
 from cloche.workspace.held import Held, keep, open_all, put_back, shut_directories
 from cloche.workspace.intake import Intake
-from cloche.workspace.jail import (
-    names_in,
-    open_directory,
-    opened,
-)
+from cloche.workspace.jail import open_directory, opened
 from cloche.workspace.journal import Journal, Kind
 from cloche.workspace.prepare import Preparer
 from cloche.workspace.report import Committed
@@ -137,10 +133,10 @@ class Transaction(Subtree):
         """
         self._alive()
         self._fold()
-        if not names_in(self._stack.upper):
+        open_all(self._stack.upper, self._opened, self._effects)
+        if not changes_anything(self._stack.upper, self._places.project, self._opened):
             self.rollback()
             return None
-        open_all(self._stack.upper, self._opened, self._effects)
         held = Held(
             transaction=self.id,
             began=self._stamp,

@@ -67,7 +67,9 @@ class Run:
         facts = RegistryFacts(urls=("https://example.org/",))
         self.registry = Registry(facts=facts, hosts=(), upstream=None)
         self.context = SimpleNamespace(hosts=())
-        self.transaction = SimpleNamespace(digest_base=lambda hidden: f"base {sorted(hidden)}")
+        self.transaction = SimpleNamespace(
+            prefix="", digest_base=lambda hidden: f"base {sorted(hidden)}"
+        )
         self.secrets = (".env",)
 
     def hidden(self) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ def _user_file(run: Run) -> None:
 
 
 OF_EVERY_STEP: dict[str, Callable[[Run], object]] = {
+    "the part": lambda run: setattr(run.transaction, "prefix", "web"),
     "policy": lambda run: setattr(run.policy, "digest", "p2"),
     "program of the tool": lambda run: run.machine.toolchains.update(
         node=replace(NODE, digest="cd")

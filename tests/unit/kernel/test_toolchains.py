@@ -1,9 +1,11 @@
 """Tools are found by looking, and a script that pretends to be node is not one."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.workspace.building import as_nobody, stage_home
 
 from cloche.kernel.errors import NoToolchain
 from cloche.kernel.toolchains import find_toolchains
@@ -185,3 +187,54 @@ def test_a_version_may_be_the_name_of_a_directory(tmp_path: Path) -> None:
     )
     found = find_toolchains((need,), {"DOTNET_ROOT": str(root)}, tmp_path / "memory")["dotnet"]
     assert (found.version, found.host_root) == ("10.0.401", str(root))
+
+
+def test_a_tool_that_stands_around_the_users_own_is_not_shown(tmp_path: Path) -> None:
+    """~/.local with a node in it: all of it would be readable to what is built, keyrings too."""
+    home = tmp_path / "home"
+    around = prefix(home / ".local", 24, "12.0.0")
+    apart = prefix(home / ".local/share/versions/v22", 22, "11.4.0")
+    environment = {"PATH": f"{around}/bin:{apart}/bin", "HOME": str(home)}
+    found = find_toolchains((NODE,), environment, tmp_path / "memory")
+    assert found["node"].host_root == str(apart)
+    need = replace(NODE, minimum=(23,))
+    with pytest.raises(NoToolchain, match=r"24\.1\.2 in .*/\.local, where .*/\.local/share is too"):
+        find_toolchains((need,), {**environment, "PATH": f"{around}/bin"}, tmp_path / "memory")
+
+
+@pytest.mark.parametrize("inside", ["", "work/project", "state"])
+def test_a_tool_that_stands_around_the_project_or_our_own_is_not_shown(
+    tmp_path: Path, inside: str
+) -> None:
+    around = prefix(tmp_path / "around", 24, "12.0.0")
+    link = tmp_path / "link"
+    link.symlink_to(around / inside)
+    need, path = replace(NODE, minimum=(23,)), {"PATH": f"{around}/bin"}
+    assert find_toolchains((need,), path, tmp_path / "memory")
+    for names in ({"project": around / inside}, {"own": (link,)}):
+        with pytest.raises(NoToolchain):
+            find_toolchains((need,), path, tmp_path / "memory", **names)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", ["[]", "5", '"x"', "null", "[" * 100_000, "\xff"])
+def test_a_memory_of_digests_that_makes_no_sense_is_made_anew(tmp_path: Path, content: str) -> None:
+    root = prefix(tmp_path / "n", 24, "12.0.0")
+    memory = tmp_path / "memory"
+    told = find_toolchains((NODE,), {"PATH": f"{root}/bin"}, memory)["node"].digest
+    remembered = memory.read_text()
+    for text in (content, remembered.replace(told, "0"), remembered.replace(f'"{told}"', "7")):
+        memory.write_text(text, encoding="latin-1")
+        assert find_toolchains((NODE,), {"PATH": f"{root}/bin"}, memory)["node"].digest == told
+
+
+def test_a_tool_that_cannot_be_measured_is_not_there() -> None:
+    def scene() -> None:
+        with tempfile.TemporaryDirectory(dir=stage_home()) as name:
+            root = rust(Path(name) / "n", "1.95.0")
+            (root / "closed").write_bytes(b"")
+            (root / "closed").chmod(0)
+            need = replace(CARGO, measured=("bin/cargo", "closed"))
+            with pytest.raises(NoToolchain, match=r"1\.95\.0 in .*, but: .*closed"):
+                find_toolchains((need,), {"PATH": f"{root}/bin"}, Path(name) / "memory")
+
+    as_nobody(scene)

@@ -176,3 +176,37 @@ def test_root_does_not_show_what_is_another_users(tmp_path: Path) -> None:
         transaction = workspace.begin()
         with pytest.raises(PathBlocked, match="1234"):
             transaction.part("web")
+
+
+def test_a_directory_above_a_part_that_is_shut_against_changes_is_no_obstacle(
+    whoever: Whoever,
+) -> None:
+    @whoever
+    def _(project: Path) -> None:
+        build_natively(project, *PROJECT, ("chmod", "services", 0o555))
+        before = (project / "services").stat()
+        with opened(project) as workspace:
+            transaction = workspace.begin()
+            web, api = transaction.part("web"), transaction.part("services/api")
+            assert set(build(api)) == {"", "old"}
+            build(web, ("write", "new", b"1"))
+            transaction.commit(RULES)
+        after = (project / "services").stat()
+        assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+        assert (project / "web/new").exists()
+        (project / "services").chmod(0o755)
+
+
+def test_parts_in_which_nothing_changed_are_nothing_to_hold(whoever: Whoever) -> None:
+    @whoever
+    def _(project: Path) -> None:
+        build_natively(project, *PROJECT)
+        held = []
+        for deeds in ((("write", "new", b"1"),), ()):
+            with opened(project) as workspace:
+                transaction = workspace.begin()
+                build(transaction.part("services/api"), *deeds)
+                held.append(transaction.hold("build", hidden=frozenset(), when=0.0))
+        assert [each is not None for each in held] == [True, False]
+        with opened(project) as workspace:
+            assert workspace.held() == held[0]
