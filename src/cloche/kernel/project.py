@@ -60,7 +60,7 @@ class Project:
 
     def resolve(self, options: RunOptions = _DEFAULTS) -> Run:
         """Lock, fetch and materialise the dependencies."""
-        return self._run("resolve", verbs.resolve_all, options)
+        return self._run("resolve", verbs.of_each(verbs.resolve), options)
 
     def build(self, options: RunOptions = _DEFAULTS) -> Run:
         """Build, without network."""

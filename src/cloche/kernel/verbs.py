@@ -73,12 +73,6 @@ async def validate(sessions: Sessions) -> Made:
     return ()
 
 
-async def resolve_all(sessions: Sessions) -> Made:
-    """Resolve every part at once."""
-    await side_by_side(resolve, sessions.parts)
-    return ()
-
-
 def of_each(act: Act[ArtifactMade | None]) -> Body:
     """Give the verb that does `act` for every part at once."""
 
@@ -96,10 +90,7 @@ async def ship(sessions: Sessions) -> Made:
     of one part. A layer of several would be that of none.
     """
     trail = None if sessions.is_several else Trail(sessions.parts[0])
-    if trail is None:
-        await resolve_all(sessions)
-    else:
-        await resolve(sessions.parts[0], trail)
+    await side_by_side(lambda session: resolve(session, trail), sessions.parts)
     await side_by_side(lambda session: build(session, trail), sessions.parts)
     made = await side_by_side(package, sessions.parts)
     await validate(sessions)
