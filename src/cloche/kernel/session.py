@@ -1,5 +1,7 @@
 """What one run holds while it lasts: the things every step of it shares."""
 
+import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from cloche.kernel.context import ExecutionContext, RunOptions
 from cloche.kernel.queue import Queue
 from cloche.kernel.registry import Registry
 from cloche.model.event import Denied, Event
-from cloche.model.paths import JailPath
+from cloche.model.paths import JailPath, PathOutsideJail
 from cloche.model.trial import Trial
 from cloche.policy.schema import Policy
 from cloche.runtimes.project import MANIFEST_BYTES
@@ -27,6 +29,10 @@ from cloche.workspace.transaction import Transaction
 
 # Trees that tools make: looking through them for manifests would be slow and mean nothing.
 _NOT_SOURCES = ("node_modules", ".git")
+# So are these in the root, where the user's own tool says so: the name alone is also one of sources.
+_TAGGED = ("target",)
+_TAG, _SIGNATURE = "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55"
+_GLOB = re.compile(r"[*?\[]")
 _MOST_FILES = 200_000
 _MOST_FILES_OF_TOOLS = 4_000_000
 
@@ -104,8 +110,9 @@ class Session:
 
     def hidden(self) -> tuple[str, ...]:
         """Give what of the project no sandbox may see, and what a hidden name links to."""
-        passed = tuple(name for name in _NOT_SOURCES if not self.policy.looks_into(name))
-        limit = _MOST_FILES if passed == _NOT_SOURCES else _MOST_FILES_OF_TOOLS
+        trees = not_sources(self.transaction)
+        passed = tuple(name for name in trees if not self.policy.looks_into(name.strip("/")))
+        limit = _MOST_FILES if passed == trees else _MOST_FILES_OF_TOOLS
         # A list cut short would show the secrets it left out: beyond the limit nothing starts.
         entries = self.transaction.names(limit=limit, exclude=passed)
         seen = {str(entry.path): entry for entry in entries}
@@ -119,6 +126,21 @@ class Session:
         if isinstance(event, Denied):
             self.denials.append(event)
         self.emit(event)
+
+
+def not_sources(transaction: Transaction) -> tuple[str, ...]:
+    """Give what is not looked through in the project of `transaction`, as the user left it.
+
+    A directory of caches is one with a tag in it: https://bford.info/cachedir/.
+    """
+    return (
+        *_NOT_SOURCES,
+        *(
+            f"/{name}"
+            for name in _TAGGED
+            if (transaction.read_base(f"{name}/{_TAG}", limit=4096) or b"").startswith(_SIGNATURE)
+        ),
+    )
 
 
 def with_targets(
@@ -152,10 +174,21 @@ class TransactionView:
 
     def names(self, pattern: str, *, limit: int = 1000) -> tuple[str, ...]:
         """Give names of regular files that match, sorted; tools' own trees are not looked into."""
+        if not _GLOB.search(pattern):
+            # Also in a tree that is not looked into: what a build was told to leave there.
+            return (pattern,) if self._has(pattern) else ()
         if self._names is None:
-            entries = self._transaction.names(exclude=_NOT_SOURCES)
+            entries = self._transaction.names(exclude=not_sources(self._transaction))
             self._names = tuple(str(e.path) for e in entries if e.kind == "file")
         return tuple(sorted(n for n in self._names if fnmatchcase(n, pattern))[:limit])
+
+    def _has(self, name: str) -> bool:
+        try:
+            path = JailPath.parse(name)
+            os.close(self._transaction.open_file(path))
+        except (PathOutsideJail, FileNotFoundError):
+            return False
+        return str(path) == name
 
     def read(self, name: str, *, limit: int = MANIFEST_BYTES) -> bytes | None:
         """Give a file's content, or None."""

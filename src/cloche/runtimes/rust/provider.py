@@ -94,9 +94,9 @@ class RustProvider:
         return plan_validate(self._read(view, facts), facts)
 
     def destroy(self, view: ProjectView) -> tuple[str, ...]:
-        """Name what cargo makes and can make again."""
+        """Name nothing: what cargo makes is kept elsewhere, and a target directory is the user's own."""
         del view
-        return ("target",)
+        return ()
 
     def lint(self, linter: str, content: bytes, facts: HostFacts) -> None:
         """Judge a lock that a step left. Raises LintRefused, CannotPlan."""
