@@ -29,9 +29,14 @@ from cloche.workspace.transaction import Transaction
 
 # Trees that tools make: looking through them for manifests would be slow and mean nothing.
 _NOT_SOURCES = ("node_modules", ".git")
-# So are these in the root, where the user's own tool says so: the name alone is also one of sources.
-_TAGGED = ("target",)
-_TAG, _SIGNATURE = "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55"
+# So is this one in the root, where a file in it shows that cargo made it: the name alone is also one
+# of sources. The tag (https://bford.info/cachedir/) is only in one that was not there before.
+_TARGET = "target"
+_SIGNS = {
+    "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55",
+    ".rustc_info.json": b'{"rustc_fingerprint":',
+}
+_LONGEST_SIGN = 1 << 16
 _GLOB = re.compile(r"[*?\[]")
 _MOST_FILES = 200_000
 _MOST_FILES_OF_TOOLS = 4_000_000
@@ -129,18 +134,12 @@ class Session:
 
 
 def not_sources(transaction: Transaction) -> tuple[str, ...]:
-    """Give what is not looked through in the project of `transaction`, as the user left it.
-
-    A directory of caches is one with a tag in it: https://bford.info/cachedir/.
-    """
-    return (
-        *_NOT_SOURCES,
-        *(
-            f"/{name}"
-            for name in _TAGGED
-            if (transaction.read_base(f"{name}/{_TAG}", limit=4096) or b"").startswith(_SIGNATURE)
-        ),
+    """Give what is not looked through in the project of `transaction`, as the user left it."""
+    made = any(
+        (transaction.read_base(f"{_TARGET}/{name}", limit=_LONGEST_SIGN) or b"").startswith(sign)
+        for name, sign in _SIGNS.items()
     )
+    return (*_NOT_SOURCES, f"/{_TARGET}") if made else _NOT_SOURCES
 
 
 def with_targets(

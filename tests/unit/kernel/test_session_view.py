@@ -31,11 +31,15 @@ def transaction(project: Path, tmp_path: Path) -> Iterator[Transaction]:
         made.rollback()
 
 
+@pytest.mark.parametrize(
+    ("sign", "content"),
+    [("CACHEDIR.TAG", TAG), (".rustc_info.json", '{"rustc_fingerprint":1,"outputs":{}}')],
+)
 def test_a_target_directory_is_passed_over_where_cargo_made_it(
-    project: Path, transaction: Transaction
+    sign: str, content: str, project: Path, transaction: Transaction
 ) -> None:
     assert "target/deps/x.rs" in TransactionView(transaction).names("*.rs")
-    (project / "target/CACHEDIR.TAG").write_text(TAG)
+    (project / "target" / sign).write_text(content)
     assert TransactionView(transaction).names("*.rs") == ("src/target/mod.rs",)
     assert TransactionView(transaction).names("*app") == ()
     assert TransactionView(transaction).names("target/release/app") == ("target/release/app",)
