@@ -184,8 +184,9 @@ class User:
 
     def cloche(self, verb: str, project: Path, *options: str) -> Ended:
         """Run a verb; skip when the machine cannot run any."""
+        log = () if verb == "commit" else ("--log",)
         done = subprocess.run(
-            [sys.executable, "-m", "cloche", verb, "--json", "--log", *options, str(project)],
+            [sys.executable, "-m", "cloche", verb, "--json", *log, *options, str(project)],
             env=self.variables(),
             capture_output=True,
             text=True,

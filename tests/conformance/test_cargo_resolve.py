@@ -72,6 +72,8 @@ def test_a_project_ships_from_nothing_and_again_without_a_question(
     registry.asked.clear()
     assert "fetch" not in steps(user.cloche("ship", project))
     assert registry.asked == []
+    user.cargo(project, "build")  # the user's own
+    assert "build" in steps(user.cloche("ship", project))
 
 
 def test_another_configuration_is_asked_for_anew(user: User) -> None:
@@ -97,3 +99,16 @@ def test_a_home_of_cargo_in_the_project_is_not(user: User) -> None:
     ended = user.cloche("resolve", project)
     assert ended.status != 0
     assert "none.example.org" in ended.text
+
+
+def test_what_a_user_changes_in_a_target_directory_meanwhile_is_a_conflict(user: User) -> None:
+    clears = 'fn main() { std::fs::remove_dir_all("/project/target").unwrap() }'
+    files = {"Cargo.toml": HEAD, "src/main.rs": "fn main() {}", "build.rs": clears}
+    project = user.project({**files, "target/notes": "mine"})
+    assert user.cloche("resolve", project).status == 0
+    ended = user.cloche("build", project, "--hold")
+    assert ended.status == 0, ended.text
+    (project / "target/notes").write_text("mine, and newer")
+    ended = user.cloche("commit", project)
+    assert ended.status != 0
+    assert (project / "target/notes").read_text() == "mine, and newer"

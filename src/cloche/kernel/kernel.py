@@ -163,6 +163,7 @@ class Kernel:
                 own_places=self._own_places,
                 now=time.time,
                 queue=self._queue,
+                trees=tuple(tree for p in self._providers for tree in p.trees),
             )
 
         # To look, undo or recover takes no tool, and what a commit brought must not stand in the way.

@@ -1,5 +1,7 @@
 """What one run holds while it lasts: the things every step of it shares."""
 
+import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,12 +14,13 @@ from cloche.kernel.caches import Cache
 from cloche.kernel.context import ExecutionContext, RunOptions
 from cloche.kernel.queue import Queue
 from cloche.kernel.registry import Registry
+from cloche.kernel.trees import not_sources
 from cloche.model.event import Denied, Event
 from cloche.model.hosts import NetworkMode
-from cloche.model.paths import JailPath
+from cloche.model.paths import JailPath, PathOutsideJail
 from cloche.model.trial import Trial
 from cloche.policy.schema import Policy
-from cloche.runtimes.project import MANIFEST_BYTES
+from cloche.runtimes.project import MANIFEST_BYTES, ToolTree
 from cloche.runtimes.provider import HostFacts, RegistryFacts, RuntimeProvider
 from cloche.runtimes.toolchain import Toolchain
 from cloche.sandbox.features import Features
@@ -27,8 +30,7 @@ from cloche.workspace.jail import join
 from cloche.workspace.merged import Entry
 from cloche.workspace.subtree import Subtree
 
-# Trees that tools make: looking through them for manifests would be slow and mean nothing.
-_NOT_SOURCES = ("node_modules", ".git")
+_GLOB = re.compile(r"[*?\[]")
 _MOST_FILES = 200_000
 _MOST_FILES_OF_TOOLS = 4_000_000
 
@@ -50,6 +52,8 @@ class Machine:
     now: Callable[[], float]
     queue: Queue
     """Where steps wait for their share of this machine."""
+    trees: tuple[ToolTree, ...] = ()
+    """What the tools of all runtimes make, of whichever a project is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +74,8 @@ class Session:
     """The name in the queue of who waits there; of a whole run the one in its first event."""
     part: str = ""
     """The name of the part, where there are several."""
+    prefixes: tuple[str, ...] = ("",)
+    """Where all parts of the run are."""
     registry: Registry | None = None
     remembered: RegistryFacts | None = None
     """What an earlier run learned of the registry, until this one does; see kernel.remembered."""
@@ -110,19 +116,23 @@ class Session:
 
     def view(self) -> "TransactionView":
         """Give the project as it stands in this run's transaction."""
-        return TransactionView(self.transaction)
+        passed = not_sources(self.machine.trees, self.transaction)
+        return TransactionView(self.transaction, passed)
 
     def hidden(self) -> tuple[str, ...]:
         """Give what of the project no sandbox may see, and what a hidden name links to, as far as it is seen."""
-        passed = tuple(name for name in _NOT_SOURCES if not self.policy.looks_into(name))
-        limit = _MOST_FILES if passed == _NOT_SOURCES else _MOST_FILES_OF_TOOLS
+        own = not_sources(self.machine.trees, self.transaction)
+        others = not_sources(self.machine.trees, self.whole, self.prefixes)
+        passed = tuple(name for name in own if not self.policy.looks_into(name.strip("/")))
+        beside = tuple(name for name in others if not self.policy.looks_into(name.strip("/")))
+        limit = _MOST_FILES if (passed, beside) == (own, others) else _MOST_FILES_OF_TOOLS
         prefix = self.transaction.prefix
         # A list cut short would show the secrets it left out: beyond the limit nothing starts. What
         # other parts have made is not looked at, since their programs change it just now.
         seen = {
             **{
                 str(entry.path): entry
-                for entry in self.transaction.around(limit=limit, exclude=passed)
+                for entry in self.transaction.around(limit=limit, exclude=beside)
             },
             **{
                 join(prefix, str(entry.path)): entry
@@ -181,16 +191,27 @@ def with_targets(
 class TransactionView:
     """A ProjectView over a transaction: base and changes as one, through no link."""
 
-    def __init__(self, transaction: Subtree) -> None:
-        self._transaction = transaction
+    def __init__(self, transaction: Subtree, passed: tuple[str, ...]) -> None:
+        self._transaction, self._passed = transaction, passed
         self._names: tuple[str, ...] | None = None
 
     def names(self, pattern: str, *, limit: int = 1000) -> tuple[str, ...]:
         """Give names of regular files that match, sorted; tools' own trees are not looked into."""
+        if not _GLOB.search(pattern):
+            # Also in a tree that is not looked into: what a build was told to leave there.
+            return (pattern,) if self._has(pattern) else ()
         if self._names is None:
-            entries = self._transaction.names(exclude=_NOT_SOURCES)
+            entries = self._transaction.names(exclude=self._passed)
             self._names = tuple(str(e.path) for e in entries if e.kind == "file")
         return tuple(sorted(n for n in self._names if fnmatchcase(n, pattern))[:limit])
+
+    def _has(self, name: str) -> bool:
+        try:
+            path = JailPath.parse(name)
+            os.close(self._transaction.open_file(path))
+        except (PathOutsideJail, FileNotFoundError):
+            return False
+        return str(path) == name
 
     def read(self, name: str, *, limit: int = MANIFEST_BYTES) -> bytes | None:
         """Give a file's content, or None."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from cloche.model.step import Plan
-from cloche.runtimes.project import ProjectView
+from cloche.runtimes.project import ProjectView, ToolTree
 from cloche.runtimes.provider import (
     Answer,
     CannotPlan,
@@ -26,6 +26,7 @@ class PlainProvider:
     toolchains: tuple[ToolchainNeed, ...] = ()
     caches: tuple[str, ...] = ()
     user_config = UserConfig(home_files=())
+    trees: tuple[ToolTree, ...] = ()
 
     def detect(self, view: ProjectView) -> Detection | None:
         """Recognise nothing: this provider is chosen, never found."""

@@ -1,9 +1,20 @@
 """How a provider sees a project: read-only, bounded, never through a link."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 MANIFEST_BYTES = 1 << 20
 LOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolTree:
+    """A directory that a tool makes in a project, and that is not looked through for sources and secrets."""
+
+    name: str
+    signs: tuple[tuple[str, bytes], ...] = ()
+    """(file in it, its first bytes), for a name that is also one of sources: one of these shows it, and
+    only in the root of what the runtime claims. Without signs it is one wherever it is."""
 
 
 class ProjectView(Protocol):

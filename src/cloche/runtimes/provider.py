@@ -7,7 +7,7 @@ from typing import Protocol
 from cloche.errors import ClocheError
 from cloche.model.diagnostic import Diagnostic
 from cloche.model.step import Plan
-from cloche.runtimes.project import ProjectView
+from cloche.runtimes.project import ProjectView, ToolTree
 from cloche.runtimes.toolchain import CacheEntry, Toolchain, ToolchainNeed, UserConfig
 
 
@@ -126,6 +126,8 @@ class RuntimeProvider(Protocol):
     caches: tuple[str, ...]
     """Names of the shared caches that its steps mount."""
     user_config: UserConfig
+    trees: tuple[ToolTree, ...]
+    """What its tools make in a project."""
 
     def detect(self, view: ProjectView) -> Detection | None:
         """Say whether this is a project of the runtime; None when not."""

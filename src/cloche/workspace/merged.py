@@ -87,9 +87,9 @@ class MergedTree:
         """Give what is at and below `under`; directories named in `exclude` are not entered.
 
         An excluded name without a slash is passed over wherever it is; one
-        with a slash only at that path. Raises TreeTooLarge beyond `limit`.
+        with a slash only at that path, "/name" only at the root. Raises TreeTooLarge beyond `limit`.
         """
-        start = self.top()
+        passed, start = frozenset(exclude), self.top()
         if under:
             found = self._find(JailPath.parse(under).parts)
             if found is None:
@@ -103,7 +103,7 @@ class MergedTree:
         while waiting:
             for place in self._children(waiting.pop()):
                 name = place.path.rpartition("/")[2]
-                if name in exclude or place.path in exclude:
+                if not passed.isdisjoint((name, place.path, f"/{place.path}")):
                     continue
                 seen += 1
                 if seen > limit:

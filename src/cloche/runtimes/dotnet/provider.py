@@ -18,7 +18,7 @@ from cloche.runtimes.dotnet.scaffold import dotnet_templates, scaffold_files
 from cloche.runtimes.dotnet.source import Source, read_source
 from cloche.runtimes.dotnet.tools import DOTNET
 from cloche.runtimes.dotnet.vocabulary import CACHE, LOCK_LINTER
-from cloche.runtimes.project import ProjectView
+from cloche.runtimes.project import ProjectView, ToolTree
 from cloche.runtimes.provider import (
     Answer,
     CannotPlan,
@@ -39,6 +39,7 @@ class DotNetProvider:
     supported_platforms = frozenset({"linux"})
     toolchains = (DOTNET,)
     caches = (CACHE,)
+    trees: tuple[ToolTree, ...] = ()
     user_config = UserConfig(
         home_files=(".nuget/NuGet/NuGet.Config",),
         # Credentials of sources; nothing else of NuGet's variables, which name programs and places.

@@ -17,7 +17,7 @@ from cloche.runtimes.node.resolve import ADDITIONS_LINTER, LOCK_LINTER, SEPARATO
 from cloche.runtimes.node.scaffold import node_templates, scaffold_files
 from cloche.runtimes.node.source import LOCK, read_manifest_only, read_project
 from cloche.runtimes.node.tools import NODE, NPM
-from cloche.runtimes.project import ProjectView
+from cloche.runtimes.project import ProjectView, ToolTree
 from cloche.runtimes.provider import (
     Answer,
     CannotPlan,
@@ -43,6 +43,7 @@ class NodeProvider:
         NPM,
     )
     caches = ("npm",)
+    trees = (ToolTree(name="node_modules"),)
     user_config = UserConfig(
         home_files=(".npmrc",),
         file_variable="NPM_CONFIG_USERCONFIG",

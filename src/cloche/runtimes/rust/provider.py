@@ -28,7 +28,7 @@ from cloche.runtimes.rust.scaffold import rust_templates, scaffold_files
 from cloche.runtimes.rust.settings import check_toolchain
 from cloche.runtimes.rust.source import LOCK, RustProject, read_project
 from cloche.runtimes.rust.tools import RUST
-from cloche.runtimes.rust.vocabulary import CACHE
+from cloche.runtimes.rust.vocabulary import CACHE, TARGET
 from cloche.runtimes.toolchain import CacheEntry, UserConfig
 
 
@@ -40,6 +40,7 @@ class RustProvider:
     supported_platforms = frozenset({"linux"})
     toolchains = (RUST,)
     caches = (CACHE,)
+    trees = (TARGET,)
     user_config = UserConfig(
         home_files=(".cargo/config.toml", ".cargo/config", ".cargo/credentials.toml"),
         directory_variable="CARGO_HOME",
@@ -103,9 +104,9 @@ class RustProvider:
         return plan_validate(self._read(view, facts), facts)
 
     def destroy(self, view: ProjectView) -> tuple[str, ...]:
-        """Name what cargo makes and can make again."""
+        """Name nothing: what cargo makes is kept elsewhere, and a target directory is the user's own."""
         del view
-        return ("target",)
+        return ()
 
     def lint(self, linter: str, content: bytes, facts: HostFacts) -> None:
         """Judge a lock that a step left. Raises LintRefused, CannotPlan."""

@@ -1,6 +1,7 @@
 """The words cargo's steps are made of: programs, environments, mounts."""
 
 from cloche.model.step import Access, Mount, Source
+from cloche.runtimes.project import ToolTree
 from cloche.runtimes.rust.projection import PROJECTION
 
 CARGO = "@rust/bin/cargo"
@@ -8,6 +9,14 @@ CACHE = "cargo"
 HOST = "127.0.0.1"
 PORT = 8080
 BUILT = "/build"
+# The user's own. The tag (https://bford.info/cachedir/) is only in one that was not there before.
+TARGET = ToolTree(
+    name="target",
+    signs=(
+        ("CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55"),
+        (".rustc_info.json", b'{"rustc_fingerprint":'),
+    ),
+)
 _HOME = f"/cache/{CACHE}"
 _USER = "/home/user"
 
