@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.conformance.command import Ended, cloche
-from tests.conformance.crates import find_rust
+from tests.conformance.crates import find_rust, make_private_home
 
 APP = '[package]\nname = "app"\nversion = "1.0.0"\nedition = "2021"\n'
 LOCK = 'version = 4\n\n[[package]]\nname = "app"\nversion = "1.0.0"\n'
@@ -57,10 +57,12 @@ def write(root: Path, files: Mapping[str, str]) -> Path:
     return project
 
 
-def members(project: Path, ended: Ended) -> dict[str, tarfile.TarInfo]:
+def packaged(project: Path, ended: Ended) -> dict[str, bytes]:
+    """Give each member of the package that was made."""
     (made,) = ended.of("artifact-made")
     with tarfile.open(project / made["path"]) as archive:
-        return {member.name.removeprefix("./"): member for member in archive}
+        streams = {member.name: archive.extractfile(member) for member in archive}
+        return {name: stream.read() for name, stream in streams.items() if stream is not None}
 
 
 def found(ended: Ended) -> list[dict[str, object]]:
@@ -77,7 +79,11 @@ def test_a_workspace_with_features_a_macro_and_a_build_script_ships_and_its_test
     said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     assert said == "script macro false true true\n"
     assert not (project / "target/release/gated").exists()
-    assert "target/release/teller" in "\n".join(members(project, ended))
+    package = packaged(project, ended)
+    assert package["content/target/release/teller"] == program.read_bytes()
+    assert {
+        m["path"] for m in json.loads(package["manifest.json"])["members"] if m["executable"]
+    } == {"content/target/release/teller"}
     tested = cloche(project, "test")
     assert tested.status == 0, tested.events[-1]
     counted = [e for e in tested.of("progress") if e["step"] == "test"]
@@ -223,6 +229,22 @@ def test_what_clippy_finds_is_told_and_stops_nothing(tmp_path: Path) -> None:
     assert ("src/main.rs", 3) in {(one["file"], one["line"]) for one in found(ended)}
 
 
+def test_a_toolchain_without_clippy_is_said_and_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    variables = make_private_home(find_rust(tmp_path / "digests.json"), home)
+    (clippy,) = home.glob(".rustup/toolchains/*/bin/cargo-clippy")
+    clippy.unlink()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    files = {"Cargo.toml": APP, "Cargo.lock": LOCK, "src/main.rs": MAIN}
+    ended = cloche(write(tmp_path, files), "ship")
+    assert ended.status == 0, ended.events[-1]
+    assert ended.codes() == {"NO_CLIPPY"}
+
+
 def test_a_library_is_packed_as_its_registry_would_have_it(tmp_path: Path) -> None:
     files = {
         "Cargo.toml": DEP + 'license = "MIT"\ndescription = "d"\n',
@@ -234,12 +256,7 @@ def test_a_library_is_packed_as_its_registry_would_have_it(tmp_path: Path) -> No
     ended = cloche(project, "ship")
     assert ended.status == 0, ended.events[-1]
     place = "target/package/dep-1.0.0.crate"
-    (made,) = ended.of("artifact-made")
-    with tarfile.open(project / made["path"]) as outer:
-        (name,) = [name for name in outer.getnames() if name.endswith(place)]
-        content = outer.extractfile(name)
-        assert content is not None
-        crate = content.read()
+    crate = packaged(project, ended)[f"content/{place}"]
     assert crate == (project / place).read_bytes()
     with tarfile.open(fileobj=io.BytesIO(crate)) as inner:
         names = inner.getnames()

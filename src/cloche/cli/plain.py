@@ -264,7 +264,8 @@ class PlainShower:
 def _pass_through(event: Output) -> None:
     """Print what a program says as it says it, also a prompt; nothing that a terminal would obey."""
     stream = sys.stderr if event.stream == "stderr" else sys.stdout
-    stream.write("\n".join(harmless(line) for line in event.data.split(b"\n")))
+    stream.flush()
+    stream.buffer.write("\n".join(map(harmless, event.data.split(b"\n"))).encode())
     stream.flush()
 
 

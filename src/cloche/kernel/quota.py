@@ -83,6 +83,8 @@ async def _watch(
         now = _spaces(transaction, process)
         verdicts = [judge_space(*pair, limits) for pair in zip(start, now, strict=True)]
         quota.breached, quota.detail = max(verdicts)  # "" is the least
+        # What others free meanwhile must not hide what is written after it.
+        then = tuple(freest(*pair) for pair in zip(then, now, strict=True))
         pairs = zip(then, now, strict=True)
         if not quota.breached and any(has_shrunk(*pair, limits) for pair in pairs):
             then = now
@@ -102,6 +104,15 @@ def judge_space(start: Space, now: Space, limits: Limits) -> tuple[str, str]:
     if lost > limits.disk_bytes and now.free_bytes < now.total_bytes // _RESERVE:
         return "disk_bytes", f"the disk is nearly full and lost {lost} bytes meanwhile"
     return "", ""
+
+
+def freest(then: Space, now: Space) -> Space:
+    """Give the most that was free at once, of bytes and of inodes. Pure."""
+    return Space(
+        free_bytes=max(then.free_bytes, now.free_bytes),
+        total_bytes=now.total_bytes,
+        free_inodes=max(then.free_inodes, now.free_inodes),
+    )
 
 
 def has_shrunk(then: Space, now: Space, limits: Limits) -> bool:

@@ -83,7 +83,13 @@ def _opened(root: int, path: str, effects: Effects) -> Iterator[int]:
             after.callback(os.close, closed)
             mode = stat.S_IMODE(os.fstat(closed).st_mode)
             effects.chmod(closed, mode | _OWNER_READS)
-            after.callback(effects.chmod, closed, mode)
+            after.callback(_give_back, closed, mode, effects)
             directory = open_directory(closed, "")
             after.callback(os.close, directory)
         yield directory
+
+
+def _give_back(directory: int, mode: int, effects: Effects) -> None:
+    # A program that has changed it meanwhile is to find what it chose.
+    if stat.S_IMODE(os.fstat(directory).st_mode) == mode | _OWNER_READS:
+        effects.chmod(directory, mode)

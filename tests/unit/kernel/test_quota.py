@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cloche.kernel.quota import Space, has_shrunk, judge_space
+from cloche.kernel.quota import Space, freest, has_shrunk, judge_space
 from cloche.model.limits import GIB, LIMIT_CLASSES
 
 LIMITS = replace(LIMIT_CLASSES["run"], disk_bytes=GIB, inodes=16_000)
@@ -27,3 +27,11 @@ def test_a_layer_is_measured_when_a_part_of_a_limit_is_gone() -> None:
     assert not has_shrunk(START, replace(START, free_bytes=START.free_bytes - 1), LIMITS)
     assert has_shrunk(START, replace(START, free_bytes=START.free_bytes - GIB // 8), LIMITS)
     assert has_shrunk(START, replace(START, free_inodes=START.free_inodes - 2_000), LIMITS)
+
+
+def test_what_others_free_meanwhile_does_not_hide_what_is_written_after_it() -> None:
+    freed = replace(START, free_bytes=START.free_bytes + 4 * GIB)
+    written = replace(freed, free_bytes=freed.free_bytes - GIB // 8)
+    assert not has_shrunk(START, written, LIMITS)
+    assert has_shrunk(freest(START, freed), written, LIMITS)
+    assert freest(freed, written) == freed

@@ -224,3 +224,39 @@ def test_without_network_versions_and_packages_are_those_of_the_cache() -> None:
     assert looked.net is Net.NONE
     assert {"--offline", "--locked"} <= set(looked.argv)
     assert not looked.outputs
+
+
+def test_a_program_is_previewed_without_a_port_and_without_a_network() -> None:
+    project = MemoryView({"Cargo.toml": PACKAGE, "src/main.rs": "", "Cargo.lock": OWN})
+    plan = RustProvider().preview(project, FACTS)
+    check_plan(plan)
+    compiled, run = plan.steps
+    assert compiled.parser == "cargo"
+    assert (run.probe, run.net) == (None, Net.NONE)
+    assert "--bin=app" in run.argv
+
+
+def test_of_several_programs_the_one_that_cargo_would_run_is_previewed() -> None:
+    files = {"src/main.rs": "", "src/bin/other.rs": "", "Cargo.lock": OWN}
+    with pytest.raises(CannotPlan, match="more than one program: app, other"):
+        RustProvider().preview(MemoryView({"Cargo.toml": PACKAGE, **files}), FACTS)
+    chosen = MemoryView({"Cargo.toml": f'{PACKAGE}default-run = "other"\n', **files})
+    assert "--bin=other" in RustProvider().preview(chosen, FACTS).steps[-1].argv
+
+
+@pytest.mark.parametrize("verb", ["resolve", "build"])
+def test_a_project_that_has_all_it_needs_asks_no_registry(verb: str) -> None:
+    alone = MemoryView({"Cargo.toml": PACKAGE, "src/main.rs": "", "Cargo.lock": OWN})
+    vendored = MemoryView(
+        {
+            "Cargo.toml": f'{PACKAGE}[dependencies]\ndep = "1"\n',
+            ".cargo/config.toml": '[source.crates-io]\nreplace-with = "v"\n[source.v]\ndirectory = "vendor"\n',
+        }
+    )
+    facts = replace(FACTS, registry=None)
+    for project in (alone, vendored):
+        assert not RustProvider().asks_registry(verb, project, facts)
+        assert all(
+            s.net is Net.NONE for s in RustProvider().resolve_dependencies(project, facts).steps
+        )
+    assert RustProvider().asks_registry(verb, view(), facts)
