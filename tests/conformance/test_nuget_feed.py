@@ -233,3 +233,21 @@ def test_the_users_proxy_is_the_next_hop(company: Company, sdk: Sdk, authority: 
         assert SERILOG in hidden.paths()
     assert company.places_of(password) == []
     assert company.places_of(LOGIN[1]) == []
+
+
+@pytest.mark.parametrize("way", ["import", "sdk"])
+def test_an_sdk_that_a_project_names_is_not_downloaded(
+    company: Company, feed: Feed, way: str
+) -> None:
+    touch = '<Project><Target Name="E" BeforeTargets="Restore"><Exec Command="touch /project/marker" /></Target></Project>'
+    feed.packages["evil.sdk", "1.0.0"] = package(
+        "Evil.Sdk", "1.0.0", {"Sdk/Sdk.props": touch, "Sdk/Sdk.targets": touch}
+    )
+    text = application("Serilog 4.4.0", more='<Import Project="Sdk.props" Sdk="Evil.Sdk/1.0.0" />')
+    if way == "sdk":
+        text = application("Serilog 4.4.0").replace("NET.Sdk", "NET.Sdk;Evil.Sdk/1.0.0")
+    company.write({"app.csproj": text})
+    events = company.cloche("resolve")
+    assert events[-1]["code"] == ("step-failed" if way == "import" else "cannot-plan"), company.said
+    assert not [path for path in feed.paths() if "evil" in path]
+    assert not (company.project / "marker").exists()
