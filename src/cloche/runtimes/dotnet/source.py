@@ -131,6 +131,11 @@ class Source:
         return tuple(project.lock for project in self.projects if project.lock is not None)
 
     @property
+    def unlocked(self) -> tuple[Project, ...]:
+        """What is to have a lock and has none."""
+        return tuple(p for p in self.projects if p.keeps_lock and p.lock is None)
+
+    @property
     def name(self) -> str:
         """What a package of all of it is called."""
         return splitext(basename(self.target))[0]

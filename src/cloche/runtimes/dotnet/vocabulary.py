@@ -109,7 +109,7 @@ def projections_of(source: Sources, facts: HostFacts, key: str) -> tuple[Project
 
 def _properties(source: Sources) -> tuple[str, ...]:
     properties = {**_COMMON, "RestorePackagesPath": "/p/packages", "Configuration": "Release"}
-    if source.locks:
+    if source.locks and not source.unlocked:
         # A lock that the project has outgrown is refused before anything is downloaded.
         properties["RestoreLockedMode"] = "true"
     return tuple(f"{key}={value}" for key, value in properties.items())

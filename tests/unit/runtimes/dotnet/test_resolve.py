@@ -78,6 +78,21 @@ def test_a_lock_is_looked_for_where_nuget_looks(facts: HostFacts) -> None:
         planned({"app.csproj": elsewhere}, facts)
 
 
+def test_a_lock_that_is_missing_is_made_beside_those_that_are_there(facts: HostFacts) -> None:
+    files = {
+        "all.slnx": '<Solution><Project Path="a/a.csproj" /><Project Path="b/b.csproj" /></Solution>',
+        "a/a.csproj": project(WANTS_LOCK),
+        "b/b.csproj": project(WANTS_LOCK),
+        "a/packages.lock.json": lock(),
+    }
+    plan = planned(files, facts)
+    (step,) = plan.steps
+    assert [output.commit_to for output in step.outputs] == ["b/packages.lock.json", ""]
+    assert b"RestoreLockedMode" not in plan.projections[0].files["fetch.proj"]
+    again = planned({**files, "b/packages.lock.json": lock()}, facts)
+    assert b"RestoreLockedMode=true" in again.projections[1].files["fetch.proj"]
+
+
 def test_locks_that_do_not_agree_about_a_package_are_refused(facts: HostFacts) -> None:
     files = {
         "all.slnx": '<Solution><Project Path="a/a.csproj" /><Project Path="b/b.csproj" /></Solution>',
