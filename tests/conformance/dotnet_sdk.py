@@ -18,6 +18,16 @@ from cloche.runtimes.toolchain import Toolchain
 BESIDE = Path(__file__).resolve().parents[3] / "shared/toolchains"
 """Holds `unpack DEST`, which prints a DOTNET_ROOT, and `nuget/*.nupkg`; CLOCHE_TEST_DOTNET names another."""
 _WANTED = "10."
+# Python has filters of archives from 3.11.4 on, and Debian 12 an older one. What is unpacked has been
+# held against its digest by then.
+_UNPACK = """
+import runpy, sys, tarfile
+if not hasattr(tarfile, "tar_filter"):
+    whole = tarfile.TarFile.extractall
+    tarfile.TarFile.extractall = lambda self, path, filter: whole(self, path)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 # Python before 3.11.4 knows no filters of tarfile; what is unpacked has its digest checked.
 _UNPACK = """

@@ -31,7 +31,14 @@ class Answer:
 class Feed(Served):
     """Serves packages by the flat container (PackageBaseAddress/3.0.0), to holders of `login` alone."""
 
-    def __init__(self, context: ssl.SSLContext, login: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        login: tuple[str, str] | None = None,
+        *,
+        name: str = "localhost",
+        port: int = 0,
+    ) -> None:
         self.packages: dict[tuple[str, str], bytes | Path] = {}
         """By lower-case name and version."""
         self.instead: dict[str, Answer] = {}
@@ -77,7 +84,7 @@ class Feed(Served):
                 pass
 
         super().__init__(Secured(context, Handler))
-        self.base = f"https://localhost:{self.port}"
+        self.base = f"https://{name}:{port or self.port}"
         self.url = f"{self.base}{INDEX}"
 
     def add(self, place: Path, *patterns: str) -> None:

@@ -169,7 +169,7 @@ def test_it_is_fetched_and_nothing_of_it_runs(
     project = write(tmp_path, (EXECUTED | QUIET)[name])
     fetch(project, tmp_path, sdk, feed)
     assert not (tmp_path / "marker").exists()
-    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    kept = list((tmp_path / "cache").rglob("*.nupkg"))
     assert len(kept) == 1
     digest_is_right = DotNetProvider().cached(
         "nuget", str(kept[0].relative_to(tmp_path / "cache")), {}

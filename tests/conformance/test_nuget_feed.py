@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conformance.company_double import Authority
+from tests.conformance.company_double import Authority, TunnelProxy
 from tests.conformance.dotnet_sdk import Sdk, find_sdk
 from tests.conformance.nuget_company import Company, application, found, said
 from tests.conformance.nuget_double import Answer, Feed, nuget_config, package
@@ -215,3 +215,39 @@ def test_a_proxy_in_nugets_own_configuration_is_refused_with_what_to_do(
     assert events[-1]["code"] == "cannot-plan"
     assert "https_proxy" in events[-1]["message"]
     assert feed.asked == []
+
+
+def test_the_users_proxy_is_the_next_hop(company: Company, sdk: Sdk, authority: Authority) -> None:
+    name, password = "feed.example.org", "swordfish-77aa"
+    with (
+        Feed(authority.context_for(name), LOGIN, name=name, port=443) as hidden,
+        TunnelProxy(hidden.port, "user", password) as proxy,
+    ):
+        hidden.add(sdk.feed, "serilog*")
+        company.use(hidden, login=LOGIN)
+        company.environment["https_proxy"] = proxy.url
+        events = company.cloche("resolve")
+        assert events[-1]["outcome"] == "ok", company.said
+        assert set(proxy.asked) == {f"{name}:443"}
+        assert proxy.refused == []
+        assert SERILOG in hidden.paths()
+    assert company.places_of(password) == []
+    assert company.places_of(LOGIN[1]) == []
+
+
+@pytest.mark.parametrize("way", ["import", "sdk"])
+def test_an_sdk_that_a_project_names_is_not_downloaded(
+    company: Company, feed: Feed, way: str
+) -> None:
+    touch = '<Project><Target Name="E" BeforeTargets="Restore"><Exec Command="touch /project/marker" /></Target></Project>'
+    feed.packages["evil.sdk", "1.0.0"] = package(
+        "Evil.Sdk", "1.0.0", {"Sdk/Sdk.props": touch, "Sdk/Sdk.targets": touch}
+    )
+    text = application("Serilog 4.4.0", more='<Import Project="Sdk.props" Sdk="Evil.Sdk/1.0.0" />')
+    if way == "sdk":
+        text = application("Serilog 4.4.0").replace("NET.Sdk", "NET.Sdk;Evil.Sdk/1.0.0")
+    company.write({"app.csproj": text})
+    events = company.cloche("resolve")
+    assert events[-1]["code"] == ("step-failed" if way == "import" else "cannot-plan"), company.said
+    assert not [path for path in feed.paths() if "evil" in path]
+    assert not (company.project / "marker").exists()

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from cloche.kernel.errors import CacheUnusable
+from cloche.kernel.errors import CacheUnusable, PackageRefused
 from cloche.runtimes.toolchain import CacheEntry
 
 _CHUNK = 1 << 20
@@ -61,7 +61,7 @@ class Cache:
 
         Each file whose name states a digest is hashed again here: a fetch step
         runs only tool code, but its bytes came over a network. Raises
-        CacheUnusable, having added nothing that failed.
+        CacheUnusable, PackageRefused, having added nothing that failed.
         """
         added = 0
         with self._locked():
@@ -103,7 +103,7 @@ class Cache:
             raise CacheUnusable(str(target), f"its {entry.algorithm} is {digest.hexdigest()}")
         if entry.fault is not None and (why := _fault_of(temporary, entry.fault)):
             temporary.unlink()
-            raise CacheUnusable(str(target), why)
+            raise PackageRefused(target.name, why)
         temporary.replace(target)
         if entry.also:
             self._share(target, self.content / entry.also)

@@ -198,6 +198,21 @@ class CacheUnusable(ClocheError):
         self.path, self.why = path, why
 
 
+class PackageRefused(ClocheError):
+    """What a registry gave is not kept: its content is not what its name or a lock says, or leads out of it."""
+
+    code = "package-refused"
+    exit_status = 84
+    remedy = (
+        "Do not use this version of the package, and tell who publishes it; nothing was changed in the"
+        " project, and nothing of it was kept."
+    )
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"package {name}: {why}")
+        self.name, self.why = name, why
+
+
 class AlreadyThere(ClocheError):
     """Scaffolding would write over something."""
 

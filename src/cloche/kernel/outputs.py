@@ -19,7 +19,7 @@ _LARGEST = 1 << 30
 
 
 def take_outputs(step: Step, places: Places, session: Session) -> None:
-    """Take every output of `step`. Raises OutputRefused, LintRefused, CacheUnusable."""
+    """Take every output of `step`. Raises OutputRefused, LintRefused, CacheUnusable, PackageRefused."""
     for number, output in enumerate(step.outputs):
         if output.promote:
             _promote(output, places, session)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloche.kernel.caches import Cache
-from cloche.kernel.errors import CacheUnusable
+from cloche.kernel.errors import CacheUnusable, PackageRefused
 from cloche.runtimes.toolchain import CacheEntry
 
 
@@ -116,7 +116,7 @@ def test_what_a_provider_finds_wrong_with_a_file_keeps_it_out(tmp_path: Path) ->
         )
 
     upper = layer(tmp_path / "one", {"one/package": b"package"})
-    with pytest.raises(CacheUnusable, match="another"):
+    with pytest.raises(PackageRefused, match="another"):
         cache.promote(upper, wanting("parcel"))
     assert [path for path in cache.content.rglob("*") if path.is_file()] == []
     assert cache.promote(upper, wanting("package")) == 1

@@ -21,6 +21,8 @@ _CHUNK = 1 << 20
 _MOST_ENTRIES = 50_000
 _MOST_BYTES = 4 << 30
 _LARGEST_NUSPEC = 1 << 20
+_LONGEST_DIRECTORY = 8 << 20
+_LOCATOR = 20  # bytes, section 4.3.15
 _END = struct.Struct("<4s4H2LH")  # end of the central directory, section 4.3.16
 _CENTRAL = struct.Struct("<4s6H3L5H2L")  # a central record, section 4.3.12
 _NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,3}\Z")
@@ -33,6 +35,8 @@ def fault_of(identity: str, file: BinaryIO) -> str:
     archive is its directory and its .nuspec, at most one mebibyte; sizes are those that it declares.
     """
     try:
+        if not _is_bounded(file):
+            return "it is no archive of the kind that NuGet makes"
         with zipfile.ZipFile(file) as archive:
             return _fault_of_entries(archive.infolist()) or _fault_of_nuspec(identity, archive)
     except (
@@ -46,6 +50,19 @@ def fault_of(identity: str, file: BinaryIO) -> str:
         return f"it is no archive: {error}"
     except (NotImplementedError, EOFError) as error:
         return f"it is an archive of a kind that NuGet does not make: {error}"
+
+
+def _is_bounded(file: BinaryIO) -> bool:
+    """Tell whether the directory is where it is looked for first, and no longer than may be read whole."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END.size - _LOCATOR))
+    tail = file.read()
+    if len(tail) < _END.size:
+        return False
+    magic, _, _, _, _, length, _, comment = _END.unpack(tail[-_END.size :])
+    # With a locator before it, another directory would count, of any length (ZIP64, section 4.3.15).
+    is_plain = magic == b"PK\5\6" and not comment and not tail.startswith(b"PK\6\7")
+    return is_plain and length <= _LONGEST_DIRECTORY
 
 
 def _fault_of_entries(entries: list[zipfile.ZipInfo]) -> str:

@@ -21,6 +21,7 @@ PLACES = "places"
 _SETTLED = "settled"
 _PROXY = "proxy"
 _LINE = re.compile(r"(?P<state>[ED])[A-Z]* (?P<place>\S.*)\Z")
+_ODD = re.compile(r":80\Z|(\A|\.)[0-9]+(:[0-9]+)?\Z")
 # A package that nobody has: asking for it names every host that a package would come from.
 _ASK = """\
 <Project Sdk="Microsoft.NET.Sdk">
@@ -81,8 +82,8 @@ def read_discovery(answer: Answer, facts: HostFacts) -> RegistryFacts:
         _check_proxy(answer)
         return RegistryFacts(urls=urls, settings=settings | {_PROXY: "none"})
     known = {_place(url) for url in urls}
-    # A source's index may name other hosts for its packages; without encryption none is asked.
-    named = (f"https://{host}/" for host in answer.asked if not host.endswith(":80"))
+    # A source's index may name other hosts for its packages, by name; without encryption none is asked.
+    named = (f"https://{host}/" for host in answer.asked if not _ODD.search(host))
     new = tuple(url for url in named if _place(url) not in known)
     if not new:
         settings[_SETTLED] = "yes"

@@ -53,6 +53,10 @@ class Scope:
         """Say that something sets a property, and that nobody knows to what."""
         self._lost.add(name.lower())
 
+    def knows(self, name: str) -> bool:
+        """Tell whether something sets a property, to whatever."""
+        return name.lower() in self._known or name.lower() in self._lost
+
     def literal(self, text: str, *, when: str = "") -> str:
         """Give `text` with known properties put in. Raises Unknown for anything that must be evaluated.
 

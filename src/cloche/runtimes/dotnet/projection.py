@@ -79,8 +79,8 @@ def tree_files(source: Source) -> dict[str, bytes]:
 
 
 def lock_of(project: Project) -> str:
-    """Give the path of a project's lock, below the directory of all."""
-    return join(dirname(project.path), LOCK)
+    """Give the path of a project's lock, or of the one that NuGet would make, below the directory of all."""
+    return project.lock.path if project.lock is not None else join(dirname(project.path), LOCK)
 
 
 def sources_of(places: tuple[str, ...], *, more: bool) -> bytes:

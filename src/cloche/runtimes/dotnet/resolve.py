@@ -46,18 +46,17 @@ def plan_resolve(source: Source, facts: HostFacts) -> Plan:
     key = fetch_key(source, facts)
     notes, projections = source.notes, [offline_projection(facts, key, needs_packages=wants)]
     steps: list[Step] = []
-    unlocked = [p for p in source.projects if p.keeps_lock and p.lock is None]
     if not wants:
         notes = (*notes, "the project needs no packages: there is nothing to fetch")
-    elif unlocked:
+    elif source.unlocked:
         notes = (
             *notes,
-            f"{unlocked[0].path} is to have a lock and has none: NuGet makes one first",
+            f"{source.unlocked[0].path} is to have a lock and has none: NuGet makes one first",
         )
         shared, _ = projections_of(source, facts, key)
         return Plan(
             verb=_VERB,
-            steps=(_lock(source, tuple(unlocked)),),
+            steps=(_lock(source),),
             projections=(shared,),
             notes=notes,
             again=True,
@@ -81,10 +80,10 @@ def _wants(project: Project, facts: HostFacts) -> bool:
     )
 
 
-def _lock(source: Source, unlocked: tuple[Project, ...]) -> Step:
+def _lock(source: Source) -> Step:
     locks = tuple(
         Output(path=f"/p/tree/{lock_of(p)}", commit_to=lock_of(p), linter=LOCK_LINTER)
-        for p in unlocked
+        for p in source.unlocked
     )
     step = _fetch(source, "")
     return replace(

@@ -176,6 +176,11 @@ class Source:
         return tuple(project.lock for project in self.projects if project.lock is not None)
 
     @property
+    def unlocked(self) -> tuple[Project, ...]:
+        """What is to have a lock and has none."""
+        return tuple(p for p in self.projects if p.keeps_lock and p.lock is None)
+
+    @property
     def name(self) -> str:
         """What a package of all of it is called."""
         return splitext(basename(self.target))[0]
@@ -276,8 +281,9 @@ def _read(view: ProjectView, path: str) -> Project:
     order = [around[_PROPS], around[_CENTRAL], (path, root), around[_TARGETS]]
     contents = Contents(scope=scope)
     read_contents([part for one in order if one for part in parts_of(view, *one)], contents)
-    lock_path = join(dirname(path), LOCK)
-    locked = view.read(lock_path, limit=LOCK_BYTES)
+    if scope.knows("NuGetLockFilePath"):
+        raise CannotPlan(f"{path}: NuGetLockFilePath", f"a lock is looked for in {LOCK} alone")
+    lock_path, locked = _find_lock(view, path)
     project = Project(
         path=path,
         sdk=sdk,
@@ -290,6 +296,17 @@ def _read(view: ProjectView, path: str) -> Project:
     )
     _check(project)
     return project
+
+
+def _find_lock(view: ProjectView, path: str) -> tuple[str, bytes | None]:
+    """Give a project's lock where NuGet looks for it: under the project's own name first."""
+    own = f"packages.{splitext(basename(path))[0].replace(' ', '_')}.lock.json"
+    for name in (own, LOCK):
+        place = join(dirname(path), name)
+        content = view.read(place, limit=LOCK_BYTES)
+        if content is not None:
+            return place, content
+    return place, None
 
 
 def _check(project: Project) -> None:

@@ -127,7 +127,7 @@ def _properties(source: Sources) -> tuple[str, ...]:
         "RestorePackagesPath": "/p/packages",
         "Configuration": "Release",
     }
-    if source.locks:
+    if source.locks and not source.unlocked:
         # A lock that the project has outgrown is refused before anything is downloaded.
         properties["RestoreLockedMode"] = "true"
     return tuple(f"{key}={value}" for key, value in properties.items())

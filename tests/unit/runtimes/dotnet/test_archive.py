@@ -96,6 +96,22 @@ def test_more_than_could_be_laid_out_is_refused() -> None:
     assert fault_of("dep.one.1.2.0", io.BytesIO(made))
 
 
+def test_a_directory_that_counts_for_more_than_it_should_is_not_read() -> None:
+    whole = archive({"x": ""}).getvalue()
+    place = len(whole) - 22
+    of_64_bits = whole[:place] + b"PK\6\7" + bytes(16) + whole[place:]
+    longer = bytearray(whole)
+    longer[place + 12 : place + 16] = (9 << 20).to_bytes(4, "little")
+    for made in (
+        of_64_bits,
+        bytes(longer),
+        whole + b"x",
+        b"",
+        archive({}, comment=b"c").getvalue(),
+    ):
+        assert "of the kind" in fault_of("dep.one.1.2.0", io.BytesIO(made))
+
+
 def test_no_bytes_make_anything_but_an_answer() -> None:
     whole = archive({"lib/x": b"y" * 100}).getvalue()
     chance = random.Random(7)

@@ -63,6 +63,36 @@ def test_the_second_try_takes_nothing_that_other_projects_brought(facts: HostFac
     assert b"/cache" not in anew
 
 
+def test_a_lock_is_looked_for_where_nuget_looks(facts: HostFacts) -> None:
+    files = {"my app.csproj": project(), "packages.lock.json": lock(OTHER)}
+    named = {**files, "packages.my_app.lock.json": lock()}
+    for given, name, digest in (
+        (files, "packages.lock.json", OTHER),
+        (named, "packages.my_app.lock.json", DIGEST),
+    ):
+        plan = planned(given, facts)
+        assert plan.steps[0].outputs[0].digests == {"serilog.4.4.0": digest}
+        assert f"tree/{name}" in plan.projections[1].files
+    elsewhere = project("<NuGetLockFilePath>other.json</NuGetLockFilePath>")
+    with pytest.raises(CannotPlan):
+        planned({"app.csproj": elsewhere}, facts)
+
+
+def test_a_lock_that_is_missing_is_made_beside_those_that_are_there(facts: HostFacts) -> None:
+    files = {
+        "all.slnx": '<Solution><Project Path="a/a.csproj" /><Project Path="b/b.csproj" /></Solution>',
+        "a/a.csproj": project(WANTS_LOCK),
+        "b/b.csproj": project(WANTS_LOCK),
+        "a/packages.lock.json": lock(),
+    }
+    plan = planned(files, facts)
+    (step,) = plan.steps
+    assert [output.commit_to for output in step.outputs] == ["b/packages.lock.json", ""]
+    assert b"RestoreLockedMode" not in plan.projections[0].files["fetch.proj"]
+    again = planned({**files, "b/packages.lock.json": lock()}, facts)
+    assert b"RestoreLockedMode=true" in again.projections[1].files["fetch.proj"]
+
+
 def test_locks_that_do_not_agree_about_a_package_are_refused(facts: HostFacts) -> None:
     files = {
         "all.slnx": '<Solution><Project Path="a/a.csproj" /><Project Path="b/b.csproj" /></Solution>',
@@ -108,7 +138,7 @@ def test_hosts_are_learned_until_there_is_nothing_new(facts: HostFacts) -> None:
     for asked, expected in (
         ((), ()),  # the question about a proxy
         (("a.example.org:443", "b.example.org:7", "c.example.org:80"), ("a", "b")),
-        (("a.example.org:443", "b.example.org:7"), ("a", "b")),
+        (("a.example.org:443", "169.254.169.254:8080", "127.1:443", "2130706433"), ("a", "b")),
     ):
         known = HostFacts(toolchains=facts.toolchains, registry=registry)
         assert provider.discovery(known) is not None
