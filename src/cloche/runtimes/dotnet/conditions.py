@@ -6,14 +6,15 @@ from cloche.runtimes.dotnet.literals import Scope, Unknown
 
 _LONGEST = 1000
 _DEEPEST = 16
-# What stands in parentheses behind "$", with texts in quotes and one more pair inside.
-_EXPRESSION = r"\$\((?:[^()']|'[^']*'|\((?:[^()']|'[^']*')*\))*\)"
+# What stands in parentheses behind "$", with texts in quotes and one more pair inside. There is one
+# way to read each character, and none is taken back: else a condition could be made to take ages.
+_EXPRESSION = r"\$\((?:[^()']|'[^']*+'|\((?:[^()']|'[^']*+')*+\))*+\)"
 _TOKEN = re.compile(
-    rf"\s*(?:(?P<text>'(?:{_EXPRESSION}|[^'])*')|(?P<bare>{_EXPRESSION}|[A-Za-z0-9_.\-]+)"
+    rf"\s*(?:(?P<text>'(?:{_EXPRESSION}|[^'$]|\$(?!\())*+')|(?P<bare>{_EXPRESSION}|[A-Za-z0-9_.\-]+)"
     r"|(?P<sign>==|!=|[()!]))"
 )
 _FRAMEWORK = re.compile(
-    r"\$\(TargetFramework\)\Z"
+    r"(?i)\$\(TargetFramework\)\Z"
     r"|\$\(TargetFramework\.(?:StartsWith|EndsWith|Contains)\('[A-Za-z0-9.\-]{1,40}'\)\)\Z"
     r"|\$\(\[MSBuild\]::IsTargetFrameworkCompatible\('\$\(TargetFramework\)', ?'[A-Za-z0-9.\-]{1,40}'\)\)\Z"
 )

@@ -80,6 +80,7 @@ class _Imports:
             return nearest(self._view, join(start, "_"), names.pop())
         if plain := _PLAIN.match(asked):
             target = normpath(join(dirname(path), plain[1]))
-            content = None if target.startswith("../") else self._view.read(target)
+            is_outside = f"{target}/".startswith(("../", "./"))
+            content = None if is_outside else self._view.read(target)
             return (target, read_markup(target, content)) if content is not None else None
         return None

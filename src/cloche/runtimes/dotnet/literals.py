@@ -12,13 +12,12 @@ _ASKED = re.compile(
 )
 _ACTIVE = re.compile(r"[$@%]\(|%[0-9A-Fa-f]{2}")
 _OF_THE_SDK = re.compile(
-    r"(MSBuild|TargetFramework|TargetPlatform|Runtime|NETCore|NuGet|Bundled|_)"
+    r"(?i:MSBuild|TargetFramework|TargetPlatform|Runtime|NETCore|NuGet|Bundled|_)"
 )
 # The SDK gives these a value only behind the project: what refers to one that is not set gets "".
 _EMPTY_AT_FIRST = frozenset(
     {
-        "targetframework", "targetframeworks", "runtimeidentifier", "runtimeidentifiers",
-        "assemblyname", "packageid", "versionsuffix",
+        "targetframeworks", "runtimeidentifiers", "assemblyname", "packageid", "versionsuffix",
     }
 )  # fmt: skip
 _MOST_STEPS = 16
@@ -38,11 +37,23 @@ class Scope:
         self._lost: set[str] = set()
 
     def set(self, name: str, value: str) -> None:
-        """Give a property a value; it may refer to others, and to what it was before."""
+        """Give a property a value as it is now; it may refer to others, and to what it was before.
+
+        One that cannot be known is lost: whoever uses it is refused.
+        """
         name = name.lower()
-        before = self._known.get(name, "")
-        self._known[name] = re.sub(rf"(?i)\$\({re.escape(name)}\)", lambda _: before, value)
-        self._lost.discard(name)
+        before, itself = self._known.get(name, ""), re.compile(rf"(?i)\$\({re.escape(name)}\)")
+        try:
+            # Counted first: a few lines that double a value each would fill the memory.
+            if len(itself.findall(value)) * len(before) > _LONGEST:
+                raise Unknown("it grows without end")
+            self._known[name] = self.literal(itself.sub(lambda _: before, value))
+        except Unknown:
+            self.lose(name)
+        else:
+            if name in self._lost:  # what was said under conditions before counts no more
+                self._lost.discard(name)
+                self._when = {key: kept for key, kept in self._when.items() if key[1] != name}
 
     def set_when(self, condition: str, name: str, value: str) -> None:
         """Give a property a value under a condition that is not decided here: elsewhere it is unknown."""
@@ -84,7 +95,7 @@ class Scope:
         name = found[1].lower()
         if when and (when, name) in self._when:
             value = self._when[when, name]
-        elif name in self._lost or (name not in self._known and name not in _EMPTY_AT_FIRST):
+        elif self._is_unknown(name):
             raise Unknown(f"$({found[1]}) is not known without evaluating it")
         else:
             value = self._known.get(name, "")
@@ -97,6 +108,12 @@ class Scope:
             "Contains": value.__contains__,
         }
         return str(asked[found[2]](found[3]))
+
+    def _is_unknown(self, name: str) -> bool:
+        # Of several frameworks each build has its own, whatever was said before of one.
+        if name == "targetframework" and self._known.get("targetframeworks"):
+            return True
+        return name in self._lost or (name not in self._known and name not in _EMPTY_AT_FIRST)
 
 
 def refuse(name: str, what: str, problem: Unknown) -> CannotPlan:

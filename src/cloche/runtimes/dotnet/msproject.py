@@ -92,7 +92,10 @@ def sdk_of(path: str, root: Element) -> str:
     if root.name != "Project":
         raise CannotPlan(path, f"its root element is {root.name!r}, not Project")
     name = root.attributes.get("Sdk", "").strip()
-    if not name or any(root.find_all("Sdk")):
+    for more in root.find_all("Sdk"):
+        what = f"the SDK {more.attributes.get('Name', '')[:80]!r}"
+        raise CannotPlan(path, f"{what} is beside that of <Project>", "use one, in <Project Sdk>")
+    if not name:
         raise CannotPlan(
             path,
             "it does not name one SDK in <Project Sdk>: projects of the .NET Framework's form are not built",

@@ -225,6 +225,7 @@ def read_source(view: ProjectView, sdk: str) -> Source:
     target, notes = found
     paths, others = _listed(view, target)
     projects = tuple(_read_all(view, paths))
+    _check_names(projects)
     notes += tuple(f"{name}: not a kind of project that is built" for name in others)
     notes += tuple(dict.fromkeys(note for project in projects for note in project.notes))
     responses = [name for name in _RESPONSES if view.read(name) is not None]
@@ -237,6 +238,17 @@ def read_source(view: ProjectView, sdk: str) -> Source:
             "packages come from your own NuGet sources: the project's NuGet.config is not followed",
         )
     return Source(target=target, projects=projects, notes=notes)
+
+
+def _check_names(projects: tuple[Project, ...]) -> None:
+    """Raise CannotPlan for two projects of one name: what is made of both would have one place."""
+    known: dict[str, str] = {}
+    for project in projects:
+        other = known.setdefault(project.name.lower(), project.path)
+        if other != project.path:
+            raise CannotPlan(
+                project.path, f"it has the name of {other}", "rename one of the project files"
+            )
 
 
 def _listed(view: ProjectView, target: str) -> tuple[list[str], list[str]]:

@@ -54,6 +54,10 @@ def scope() -> Scope:
         ("'$(TargetFramework)' == 'a' == 'b'", Unknown),
         ("(" * 40 + "true" + ")" * 40, Unknown),
         ("'$(" * 600, Unknown),
+        ("'" + "$(a)" * 200, Unknown),
+        ("'" + "$(a('b'))" * 80 + "$(", Unknown),
+        ("'$(targetFRAMEWORK)' == 'net8.0'", "'$(targetFRAMEWORK)' == 'net8.0'"),
+        ("'$(targetframeworkidentifier)' == ''", Unknown),
         ("and", Unknown),
         ("true or", Unknown),
     ],
@@ -83,7 +87,7 @@ def test_what_a_file_imports_from_above_counts(above: str) -> None:
 
 @pytest.mark.parametrize(
     "imported",
-    ["../../../etc/x.props", "$(HOME)/x.props", "/etc/x.props", "app.csproj", "Directory.Build.props"],
+    ["../../../etc/x.props", "..", ".", "../", "$(HOME)/x.props", "/etc/x.props", "app.csproj", "Directory.Build.props"],
 )  # fmt: skip
 def test_an_import_that_leads_elsewhere_or_to_itself_is_only_told(imported: str) -> None:
     files = {
@@ -135,3 +139,31 @@ def test_a_short_version_is_one_of_the_first_band(wanted: str, rule: str, *, fit
         return
     with pytest.raises(OtherSdkWanted):
         check_sdk(files, "10.0.401")
+
+
+@pytest.mark.parametrize("step", ["<A>$(A)$(A)</A>", "<A>$(A)$(B)</A><B>$(B)$(A)</B>"])
+def test_a_value_that_doubles_itself_fills_no_memory(step: str) -> None:
+    grown = f"<PropertyGroup><A>xxxxxxxx</A><B>y</B>{step * 2000}</PropertyGroup>"
+    app = f'<Project Sdk="Microsoft.NET.Sdk">{FRAMEWORK}{grown}{{}}</Project>'
+    assert read_source(Files({"app.csproj": app.format("")}), "10.0.401").projects
+    uses = '<ItemGroup><PackageReference Include="a" Version="$(A)"/></ItemGroup>'
+    with pytest.raises(CannotPlan):
+        read_source(Files({"app.csproj": app.format(uses)}), "10.0.401")
+
+
+def test_a_framework_of_several_is_no_value() -> None:
+    app = (
+        '<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><TargetFramework>net8.0</TargetFramework>'
+        "<TargetFrameworks>net8.0;net10.0</TargetFrameworks></PropertyGroup><ItemGroup>"
+        '<PackageReference Include="a" Version="$(TargetFramework)"/></ItemGroup></Project>'
+    )
+    with pytest.raises(CannotPlan, match="is not known"):
+        read_source(Files({"app.csproj": app}), "10.0.401")
+
+
+def test_a_value_is_what_it_was_when_it_was_set() -> None:
+    told = "<PropertyGroup><V>1.0.0</V><W>$(V)</W><V>2.0.0</V></PropertyGroup>"
+    item = '<ItemGroup><PackageReference Include="a" Version="$(W)"/></ItemGroup>'
+    app = f'<Project Sdk="Microsoft.NET.Sdk">{FRAMEWORK}{told}{item}</Project>'
+    (project,) = read_source(Files({"app.csproj": app}), "10.0.401").projects
+    assert [item.get("Version") for item in project.items] == ["1.0.0"]

@@ -7,7 +7,7 @@ from tests.unit.runtimes.dotnet.conftest import Files
 
 from cloche.kernel.view import DirectoryView
 from cloche.runtimes.dotnet.detect import detect_dotnet
-from cloche.runtimes.dotnet.source import find_target
+from cloche.runtimes.dotnet.source import find_target, read_source
 from cloche.runtimes.node.provider import NodeProvider
 from cloche.runtimes.provider import CannotPlan
 
@@ -63,6 +63,13 @@ def test_two_projects_and_no_solution_are_a_project_that_says_what_it_lacks() ->
     detection = detect_dotnet(files)
     assert detection is not None
     assert detection.stack == "unreadable"
+
+
+def test_two_projects_of_one_name_are_refused_before_one_overwrites_the_other() -> None:
+    listed = '<Project Path="a/app.csproj"/><Project Path="b/App.csproj"/>'
+    files = {"all.slnx": f"<Solution>{listed}</Solution>", "a/app.csproj": APP, "b/App.csproj": APP}
+    with pytest.raises(CannotPlan, match=r"b/App.csproj: it has the name of a/app.csproj"):
+        read_source(Files(files), "10.0.401")
 
 
 def test_a_front_end_and_a_worker_are_two_directories_of_two_runtimes(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ _RESULT = re.compile(
     r"\s{1,4}(?P<outcome>Passed|Failed|Skipped) (?P<name>\S.{0,1000}?) \[[^\]]{1,40}\]\Z"
 )
 _PLACE = re.compile(r"\s+at .{1,2000} in (?P<file>[^:]{1,1000}):line (?P<line>\d{1,7})\Z")
+_MESSAGE, _STACK = "Error Message:", "Stack Trace:"
 _MOST_LINES = 12
 
 
@@ -22,6 +23,7 @@ class VstestParser:
         self._name = ""
         self._said: list[str] = []
         self._place = ("", 0)
+        self._in_stack = False
 
     def line(self, stream: str, text: str) -> Reading:
         """Take one line."""
@@ -35,7 +37,11 @@ class VstestParser:
         if place := _PLACE.match(text):
             if not self._place[0]:
                 self._place = project_file(place["file"]), int(place["line"])
-        elif text.strip() and not text.strip().endswith(":") and len(self._said) < _MOST_LINES:
+        elif text.strip() == _STACK:
+            self._in_stack = True  # from here on only the place is of use
+        elif self._in_stack:
+            return self._rest.line(stream, text)
+        elif text.strip() and text.strip() != _MESSAGE and len(self._said) < _MOST_LINES:
             self._said.append(text.strip())
         return Reading()
 
@@ -55,5 +61,5 @@ class VstestParser:
             file=self._place[0],
             line=self._place[1],
         )
-        self._name, self._said, self._place = "", [], ("", 0)
+        self._name, self._said, self._place, self._in_stack = "", [], ("", 0), False
         return (found,)
