@@ -10,6 +10,7 @@ from cloche.kernel.invariants import check_plan
 from cloche.kernel.pipeline import start_step
 from cloche.kernel.registry import Registry, learn
 from cloche.kernel.session import Session
+from cloche.kernel.surroundings import hosts_of
 from cloche.model.event import Denied, Event, StepFinished
 from cloche.model.step import Plan, Trust
 from cloche.runtimes.provider import Answer
@@ -25,19 +26,23 @@ async def learn_registry(session: Session) -> Registry | None:
     """Run the provider's discovery steps and learn the hosts they name; None when it has none.
 
     They are tool code over what the kernel wrote, and reach only what was learned before:
-    nothing of the project can influence what is learned. Raises StepFailed, CannotPlan.
+    nothing of the project can influence what is learned. A registry's answer can add hosts to those
+    that the user's configuration names, but no way into the user's own network; see `learn`.
+    Raises StepFailed, CannotPlan.
     """
     for _ in range(_MOST_QUESTIONS):
         plan = session.provider.discovery(session.facts())
         if plan is None:
             return session.registry
         answer = await _ask(plan, session)
+        asked = hosts_of(plan.steps[0], session)
         session.registry = await asyncio.to_thread(
             learn,
             session.provider.read_discovery(answer, session.facts()),
             session.provider.user_config,
             session.machine.environment,
             name=plan.steps[0].registry or session.provider.runtime_id,
+            asked=asked,
         )
     raise InvariantBroken("discover", "I6", f"it wants more than {_MOST_QUESTIONS} answers")
 
