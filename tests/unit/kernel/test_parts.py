@@ -8,6 +8,8 @@ import pytest
 from cloche.kernel.parts import NoSuchPart, TooManyParts, find_parts
 from cloche.runtimes.dotnet.provider import DotNetProvider
 from cloche.runtimes.node.provider import NodeProvider
+from cloche.runtimes.project import ProjectView
+from cloche.runtimes.provider import Detection
 from cloche.runtimes.rust.provider import RustProvider
 
 PROVIDERS = (NodeProvider(), RustProvider(), DotNetProvider())
@@ -99,3 +101,18 @@ def test_a_name_that_is_no_part_is_told_with_those_that_are(tmp_path: Path) -> N
     put(tmp_path, "web", "node")
     with pytest.raises(NoSuchPart, match="web"):
         names(tmp_path, "../web")
+
+
+def test_who_has_too_many_parts_is_not_asked_of_all(tmp_path: Path) -> None:
+    asked = []
+
+    class Counting(NodeProvider):
+        def detect(self, view: ProjectView) -> Detection | None:
+            asked.append(view)
+            return super().detect(view)
+
+    for number in range(100):
+        put(tmp_path, f"part{number:03}", "node")
+    with pytest.raises(TooManyParts):
+        find_parts(tmp_path, (Counting(),))
+    assert len(asked) == 1 + 17  # of the whole, and of the first too many
