@@ -16,12 +16,13 @@ from cloche.workspace.effects import Effects
 from cloche.workspace.errors import PathBlocked, TransactionEnded
 from cloche.workspace.intake import Intake
 from cloche.workspace.inventory import digest_project
-from cloche.workspace.jail import join, names_in, open_beneath, opened, read_below
+from cloche.workspace.jail import join, names_in, open_beneath, opened, read_below, status
 from cloche.workspace.merged import Entry, MergedTree
 from cloche.workspace.stack import Stack
 from cloche.workspace.usage import measure, measure_private
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
+_MOST_BUILDS = 32  # twice as many as there can be parts in a run, so none that is used goes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,7 +117,10 @@ class Subtree:
         return self._path / layout.SCRATCH / self._own_scratch / name
 
     def open_build(self, name: str) -> Path:
-        """Give the directory NAME-KEY that lasts from run to run, in place of those of other keys."""
+        """Give the directory NAME-KEY that lasts from run to run, in place of those of other keys.
+
+        Of parts that were renamed or are gone nobody tells: beyond thirty-two the one not used for longest goes.
+        """
         self._alive()
         state, effects = self._shared.places.state, self._shared.effects
         tool, hyphen, key = name.partition("-")
@@ -129,6 +133,10 @@ class Subtree:
             with contextlib.suppress(FileExistsError):
                 effects.mkdir(state, directory, 0o700)
             self._give_named(state, directory)
+            with opened(state, directory) as descriptor:
+                effects.chmod(descriptor, 0o700)  # and so it is the one that changed last
+            for other in _long_unused(state):
+                discard(state, other, effects)
         return self._shared.places.state_path / directory
 
     def read(self, path: JailPath, *, limit: int) -> bytes | None:
@@ -265,3 +273,13 @@ class Subtree:
         if self._shared.at < 0:
             raise TransactionEnded(self._shared.id, "it was committed or rolled back")
         return self._shared.at
+
+
+def _long_unused(state: int) -> list[str]:
+    """Give the directories of builds beyond the most that are kept, those that changed last left out."""
+    found = []
+    for name in names_in(state):
+        is_there = status(state, name) if name.startswith(layout.BUILD) else None
+        if is_there is not None:
+            found.append((is_there.st_ctime_ns, name))
+    return [name for _, name in sorted(found, reverse=True)[_MOST_BUILDS:]]

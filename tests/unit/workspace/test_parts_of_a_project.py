@@ -152,6 +152,24 @@ def test_each_part_has_scratch_builds_and_usage_of_its_own(whoever: Whoever) -> 
             assert web.usage()[0] >= 100_000 > api.usage()[0]
 
 
+def test_builds_of_parts_that_are_gone_do_not_pile_up(whoever: Whoever) -> None:
+    @whoever
+    def _(project: Path) -> None:
+        names = [f"part{number:02}" for number in range(40)]
+        for name in names:
+            (project / name).mkdir()
+        with opened(project) as workspace:
+            transaction = workspace.begin()
+            first = transaction.part(names[0])
+            made = []
+            for name in names[1:]:
+                kept = first.open_build("rust-1")
+                made.append(transaction.part(name).open_build("rust-1"))
+            assert kept.exists()
+            assert made[-1].exists()
+            assert sum(place.exists() for place in made) == 31
+
+
 def test_an_edit_of_the_users_in_one_part_refuses_all(whoever: Whoever) -> None:
     @whoever
     def _(project: Path) -> None:
