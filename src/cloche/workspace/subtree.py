@@ -92,9 +92,11 @@ class Subtree:
 
     @property
     def base_identity(self) -> tuple[int, int]:
-        """(device, inode) of `base` in the project that is open here, whatever its path leads to by now."""
-        with self._base() as descriptor:
-            found = os.fstat(descriptor)
+        """(device, inode) of `base` in the project that is open here, whatever its path leads to by now.
+
+        Raises PathBlocked, also when it is another user's by now.
+        """
+        found = self._insist_on_owner()
         return found.st_dev, found.st_ino
 
     @property
@@ -235,8 +237,11 @@ class Subtree:
         finally:
             os.close(descriptor)
 
-    def _insist_on_owner(self) -> None:
-        """Refuse a directory of another user: started by root, its files would be shown as the project's."""
+    def _insist_on_owner(self) -> os.stat_result:
+        """Refuse a directory of another user: started by root, its files would be shown as the project's.
+
+        Give the status of `base`, which whoever mounts it is to find again.
+        """
         try:
             with self._base() as descriptor:
                 found = os.fstat(descriptor)
@@ -246,6 +251,7 @@ class Subtree:
             raise PathBlocked(
                 self.prefix, f"it belongs to user {found.st_uid}, the project does not"
             )
+        return found
 
     def _whole(self, path: JailPath) -> JailPath:
         return JailPath.parse(f"{self.prefix}/{path}") if self.prefix else path

@@ -228,3 +228,19 @@ def test_parts_in_which_nothing_changed_are_nothing_to_hold(whoever: Whoever) ->
         assert [each is not None for each in held] == [True, False]
         with opened(project) as workspace:
             assert workspace.held() == held[0]
+
+
+def test_root_does_not_show_what_became_another_users(tmp_path: Path) -> None:
+    """The owner of the project may put anything of theirs in a part's place while the run lasts."""
+    if os.geteuid() != 0:
+        pytest.skip("user-namespace: only root can give a directory to another user")
+    for name in ("web", "other"):
+        (tmp_path / "project" / name).mkdir(parents=True)
+    os.chown(tmp_path / "project/other", 1234, 1234)
+    with opened(tmp_path / "project") as workspace:
+        web = workspace.begin().part("web")
+        assert web.base_identity
+        (tmp_path / "project/web").rmdir()
+        (tmp_path / "project/other").rename(tmp_path / "project/web")
+        with pytest.raises(PathBlocked, match="1234"):
+            _ = web.base_identity
