@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from tests.conformance.command import Ended, cloche
 
+import cloche.policy as policies
+
 # What a build without packages leaves for its package.
 BUILD = """
 const fs = require("fs");
@@ -217,3 +219,17 @@ def test_the_package_of_a_part_is_proved_when_no_code_runs_any_more(tmp_path: Pa
     ended = cloche(project, "ship", *both)
     assert ended.of("run-finished")[-1]["code"] in ("package-invalid", "package-replaced")
     assert not (project / "artifacts/inner").exists()
+
+
+def test_parts_wait_for_each_other_also_where_nobody_is_waited_for(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for name in ("web", "api"):
+        part(project, name, BUILD + "setTimeout(() => {}, 1000);")
+    policy = tmp_path / "policy.yaml"
+    default = (Path(policies.__path__[0]) / "default.yaml").read_text()
+    assert "\nbudget: {" in default
+    policy.write_text(default.replace("\nbudget: {", "\nbudget: {memory: 512M, "))
+    ended = cloche(project, "build", "--wait", "0", "--policy", str(policy))
+    assert ended.status == 0, ended.events[-1]
+    (waiting,) = {event["part"] for event in ended.of("waiting")}
+    assert waiting in ("web", "api")

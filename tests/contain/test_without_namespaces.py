@@ -1,5 +1,6 @@
 """The landlock tier: what it holds, that what it does not hold is said, and that nobody gets it unasked."""
 
+import errno
 import json
 import os
 import shutil
@@ -175,6 +176,42 @@ def test_a_state_that_the_program_shut_is_opened_again(place: Path, cloche: Cloc
     assert done.returncode == 0, done.stdout
     assert not (place / ".cloche-state").exists()
     assert cloche("undo", str(place / "project")).returncode == 0
+
+
+MARKS = """
+import os
+for place in ("../../../up", "."):
+    open_here = os.open(".", os.O_RDONLY)
+    for deed in (
+        lambda: os.setxattr(place, "user.overlay.opaque", b"y"),
+        lambda: os.setxattr(place, "user.overlay.opaque", b"y", follow_symlinks=False),
+        lambda: os.setxattr(open_here, "user.overlay.opaque", b"y"),
+        lambda: os.removexattr(place, "user.overlay.opaque"),
+        lambda: os.removexattr(place, "user.overlay.opaque", follow_symlinks=False),
+        lambda: os.removexattr(open_here, "user.overlay.opaque"),
+    ):
+        try:
+            deed()
+            print("done")
+        except OSError as error:
+            print(error.errno)
+open("new", "w").close()
+"""
+
+
+def test_layers_that_a_commit_goes_by_are_not_marked_by_a_program(
+    place: Path, cloche: Cloche
+) -> None:
+    """One that is marked as hiding what is below it is the deletion of it: of another part, say."""
+    if not os.path.exists("/usr/bin/python3"):
+        pytest.skip("needs /usr/bin/python3, which the sandbox shows")
+    old = place / "project/old"
+    old.write_text("old\n")
+    os.chown(old, *((65534, 65534) if os.geteuid() == 0 else (-1, -1)))
+    done = run_in(place, cloche, "/usr/bin/python3", "-I", "-c", MARKS)
+    assert done.returncode == 0, done.stderr
+    assert printed(done).split() == [str(errno.EPERM)] * 12
+    assert sorted(path.name for path in (place / "project").iterdir()) == ["new", "old"]
 
 
 def test_memory_beyond_the_limit_ends_the_step(place: Path, cloche: Cloche) -> None:

@@ -11,9 +11,10 @@ from cloche.kernel.pipeline import start_step
 from cloche.kernel.registry import Registry, learn
 from cloche.kernel.remembered import remember
 from cloche.kernel.session import Session
+from cloche.kernel.surroundings import hosts_of
 from cloche.model.event import Denied, Event, StepFinished
 from cloche.model.step import Net, Plan, Trust
-from cloche.runtimes.provider import Answer, RegistryFacts
+from cloche.runtimes.provider import Answer
 
 _LONGEST = 4 << 20
 _MOST_QUESTIONS = 6
@@ -36,7 +37,9 @@ async def learn_registry(session: Session, *, reaches: bool = True) -> Registry 
     """Run the provider's discovery steps and learn the hosts they name; None when it has none.
 
     They are tool code over what the kernel wrote, and reach only what was learned before:
-    nothing of the project can influence what is learned. Raises StepFailed, CannotPlan.
+    nothing of the project can influence what is learned. A registry's answer can add hosts to those
+    that the user's configuration names, but no way into the user's own network; see `learn`.
+    Raises StepFailed, CannotPlan.
     """
     session.remembered = None
     for _ in range(_MOST_QUESTIONS):
@@ -47,18 +50,17 @@ async def learn_registry(session: Session, *, reaches: bool = True) -> Registry 
         if not reaches and any(step.net is not Net.NONE for step in plan.steps):
             return session.registry
         answer = await _ask(plan, session)
-        await _learn(session.provider.read_discovery(answer, session.facts()), plan, session)
+        asked = hosts_of(plan.steps[0], session)
+        facts = session.provider.read_discovery(answer, session.facts())
+        session.registry = await asyncio.to_thread(
+            learn,
+            facts,
+            session.provider.user_config,
+            session.machine.environment,
+            name=plan.steps[0].registry or session.provider.runtime_id,
+            asked=asked,
+        )
     raise InvariantBroken("discover", "I6", f"it wants more than {_MOST_QUESTIONS} answers")
-
-
-async def _learn(facts: RegistryFacts, plan: Plan, session: Session) -> None:
-    session.registry = await asyncio.to_thread(
-        learn,
-        facts,
-        session.provider.user_config,
-        session.machine.environment,
-        name=plan.steps[0].registry or session.provider.runtime_id,
-    )
 
 
 async def _ask(plan: Plan, session: Session) -> Answer:

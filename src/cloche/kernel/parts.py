@@ -1,9 +1,11 @@
 """The parts of a project: directories that runtimes claim, each with a plan of its own."""
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
 
 from cloche.errors import ClocheError
 from cloche.kernel.session import Machine
@@ -28,11 +30,9 @@ class TooManyParts(ClocheError):
     exit_status = 78
     remedy = "Name those that are meant: --part DIRECTORY, once for each."
 
-    def __init__(self, project: str, count: int) -> None:
-        super().__init__(
-            f"{project} has {count} parts, at most {_MOST_PARTS} are worked on at once"
-        )
-        self.project, self.count = project, count
+    def __init__(self, project: str) -> None:
+        super().__init__(f"{project} has more than {_MOST_PARTS} parts: too many at once")
+        self.project = project
 
 
 class NoSuchPart(ClocheError):
@@ -95,10 +95,12 @@ def find_parts(
         return (whole,)
     found = _below(root, providers, whole)
     if named:
-        return _chosen((whole, *found) if whole else found, named)
-    if len(found) > _MOST_PARTS:
-        raise TooManyParts(str(root), len(found))
-    return found
+        return _chosen((*((whole,) if whole else ()), *found), named)
+    # Who is asked of a hundred thousand directories is not asked of all: the first too many will do.
+    first = tuple(islice(found, _MOST_PARTS + 1))
+    if len(first) > _MOST_PARTS:
+        raise TooManyParts(str(root))
+    return first
 
 
 def find_whole(root: Path, providers: tuple[RuntimeProvider, ...]) -> Claim | None:
@@ -118,19 +120,19 @@ def _claim(view: ProjectView, prefix: str, providers: tuple[RuntimeProvider, ...
 
 def _below(
     root: Path, providers: tuple[RuntimeProvider, ...], whole: Claim | None
-) -> tuple[Claim, ...]:
-    """Give the topmost directories that are claimed, by another runtime than `whole` if that is there."""
+) -> Iterator[Claim]:
+    """Yield the topmost directories that are claimed, by another runtime than `whole` if that is there."""
     directories, files = _listing(root)
     # What belongs to the runtime of the whole is a member of it.
     others = tuple(p for p in providers if whole is None or p is not whole.provider)
-    claims: list[Claim] = []
+    claimed: set[str] = set()
     for directory in directories:  # sorted: what lies in one comes after it
-        if any(directory.startswith(f"{claim.prefix}/") for claim in claims):
+        if any(str(above) in claimed for above in PurePosixPath(directory).parents):
             continue
         claim = _claim(_ListedView(root, files, directory), directory, others)
         if claim is not None:
-            claims.append(claim)
-    return tuple(claims)
+            claimed.add(directory)
+            yield claim
 
 
 def _chosen(found: tuple[Claim, ...], named: tuple[str, ...]) -> tuple[Claim, ...]:
@@ -139,7 +141,7 @@ def _chosen(found: tuple[Claim, ...], named: tuple[str, ...]) -> tuple[Claim, ..
         raise NoSuchPart(name, tuple(claim.name for claim in found))
     chosen = tuple(claim for claim in found if claim.name in names)
     if len(chosen) > _MOST_PARTS:
-        raise TooManyParts("what is named", len(chosen))
+        raise TooManyParts("what is named")
     return chosen
 
 

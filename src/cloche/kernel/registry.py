@@ -134,14 +134,26 @@ def _text(file: Path) -> str:
 
 
 def learn(
-    facts: RegistryFacts, config: UserConfig, environment: Mapping[str, str], *, name: str
+    facts: RegistryFacts,
+    config: UserConfig,
+    environment: Mapping[str, str],
+    *,
+    name: str,
+    asked: tuple[HostRule, ...] = (),
 ) -> Registry:
     """Turn what the tool said of its configuration into rules that egress can hold.
 
     Blocks on the resolver. A special-use address is trusted here only because
     the user's own configuration, outside any project, names the host; it is
     pinned, so that the name cannot be pointed elsewhere later.
+
+    `asked` are the hosts that the tool could ask for what it said, none where it went by its
+    configuration alone. A host that is new then is one that they named, not the user: it may have a
+    special-use address only where all of them have. Else a registry of the internet could lead a
+    fetch to what this machine alone can reach.
     """
+    known = {(rule.pattern, rule.ports): rule for rule in asked}
+    trusts = all(rule.trusted_addresses for rule in asked)
     rules: list[HostRule] = []
     for url in facts.urls:
         try:
@@ -150,15 +162,15 @@ def learn(
             pattern = HostPattern(parts.hostname or "")
         except (ValueError, InvalidValue):
             continue  # it names no host; the tool's own message will say so
-        if port:
-            rules.append(
-                HostRule(
-                    pattern=pattern,
-                    ports=(port,),
-                    origin=f"registry:{name}",
-                    trusted_addresses=_special_addresses(pattern.text, port),
-                )
-            )
+        if not port:
+            continue
+        rule = HostRule(
+            pattern=pattern,
+            ports=(port,),
+            origin=f"registry:{name}",
+            trusted_addresses=_special_addresses(pattern.text, port) if trusts else (),
+        )
+        rules.append(known.get((rule.pattern, rule.ports), rule))
     return Registry(
         facts=facts, hosts=tuple(dict.fromkeys(rules)), upstream=_proxy(facts, config, environment)
     )

@@ -142,6 +142,8 @@ async def all_at_once(act: Act[Result], sessions: tuple[Session, ...]) -> dict[s
             session.emit(Note(text=f"it failed as well: {other}"))
         if isinstance(error, ClocheError):
             error.in_part(first.part)
+        else:  # such as of the system, for a full disk: it is told for the run, without the part
+            first.emit(Note(text=f"it failed: {error}"))
         raise error from error.__cause__
     return {name: task.result() for name, task in tasks.items()}
 

@@ -1,5 +1,6 @@
 """A project directory as it lies on disk, seen through no link: for detection."""
 
+import errno
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -8,6 +9,7 @@ from cloche.runtimes.project import MANIFEST_BYTES
 from cloche.workspace.jail import read_file
 
 _MOST_ENTRIES = 20_000
+_NOT_FOR_US = (errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 NOT_SOURCES = frozenset({"node_modules", ".git", "target", "dist"})
 
 
@@ -39,9 +41,11 @@ class DirectoryView:
 
 
 def entries_of(directory: Path) -> list[os.DirEntry[str]]:
-    """Give what is in a directory; nothing where it is shut: nothing can be built of that."""
+    """Give what is in a directory; nothing where it is shut, gone or too deep: nothing can be built of that."""
     try:
         with os.scandir(directory) as entries:
             return list(entries)
-    except (PermissionError, FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in _NOT_FOR_US:
+            raise
         return []

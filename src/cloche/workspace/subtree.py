@@ -16,13 +16,14 @@ from cloche.workspace.effects import Effects
 from cloche.workspace.errors import PathBlocked, TransactionEnded
 from cloche.workspace.intake import Intake
 from cloche.workspace.inventory import digest_project
-from cloche.workspace.jail import join, names_in, open_beneath, opened, read_below
+from cloche.workspace.jail import join, names_in, open_beneath, opened, read_below, status
 from cloche.workspace.merged import Entry, MergedTree
 from cloche.workspace.stack import Stack
 from cloche.workspace.syscalls import birth_ns
 from cloche.workspace.usage import measure, measure_private
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
+_MOST_BUILDS = 32  # twice as many as there can be parts in a run, so none that is used goes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,9 +93,11 @@ class Subtree:
 
     @property
     def base_identity(self) -> tuple[int, int]:
-        """(device, inode) of `base` in the project that is open here, whatever its path leads to by now."""
-        with self._base() as descriptor:
-            found = os.fstat(descriptor)
+        """(device, inode) of `base` in the project that is open here, whatever its path leads to by now.
+
+        Raises PathBlocked, also when it is another user's by now.
+        """
+        found = self._insist_on_owner()
         return found.st_dev, found.st_ino
 
     @property
@@ -121,6 +124,7 @@ class Subtree:
 
         It goes with the project's directory: what another project at the same path once compiled
         would pass for what is newer than sources that keep their old times.
+        Of parts that were renamed or are gone nobody tells: beyond thirty-two the one not used for longest goes.
         """
         self._alive()
         state, effects = self._shared.places.state, self._shared.effects
@@ -136,6 +140,10 @@ class Subtree:
             with contextlib.suppress(FileExistsError):
                 effects.mkdir(state, directory, 0o700)
             self._give_named(state, directory)
+            with opened(state, directory) as descriptor:
+                effects.chmod(descriptor, 0o700)  # and so it is the one that changed last
+            for other in _long_unused(state):
+                discard(state, other, effects)
         return self._shared.places.state_path / directory
 
     def read(self, path: JailPath, *, limit: int) -> bytes | None:
@@ -153,7 +161,7 @@ class Subtree:
     ) -> tuple[Entry, ...]:
         """Give what is at and below `under` as the sandboxes see it. Raises TreeTooLarge."""
         self._alive()
-        places = tuple(join(self.prefix, name) if "/" in name else name for name in exclude)
+        places = tuple(_inside(self.prefix, name) for name in exclude)
         start = join(self.prefix, under) if under else self.prefix
         found = self._shared.stack.tree.walk(start, limit=limit, exclude=places)
         depth = self.prefix.count("/") + 1 if self.prefix else 0
@@ -234,8 +242,11 @@ class Subtree:
         finally:
             os.close(descriptor)
 
-    def _insist_on_owner(self) -> None:
-        """Refuse a directory of another user: started by root, its files would be shown as the project's."""
+    def _insist_on_owner(self) -> os.stat_result:
+        """Refuse a directory of another user: started by root, its files would be shown as the project's.
+
+        Give the status of `base`, which whoever mounts it is to find again.
+        """
         try:
             with self._base() as descriptor:
                 found = os.fstat(descriptor)
@@ -245,6 +256,7 @@ class Subtree:
             raise PathBlocked(
                 self.prefix, f"it belongs to user {found.st_uid}, the project does not"
             )
+        return found
 
     def _whole(self, path: JailPath) -> JailPath:
         return JailPath.parse(f"{self.prefix}/{path}") if self.prefix else path
@@ -272,3 +284,20 @@ class Subtree:
         if self._shared.at < 0:
             raise TransactionEnded(self._shared.id, "it was committed or rolled back")
         return self._shared.at
+
+
+def _inside(prefix: str, name: str) -> str:
+    """Give what a walk passes over in the directory `prefix` as one of the whole: names as they are."""
+    if "/" not in name:
+        return name
+    return f"/{join(prefix, name[1:])}" if name.startswith("/") else join(prefix, name)
+
+
+def _long_unused(state: int) -> list[str]:
+    """Give the directories of builds beyond the most that are kept, those that changed last left out."""
+    found = []
+    for name in names_in(state):
+        is_there = status(state, name) if name.startswith(layout.BUILD) else None
+        if is_there is not None:
+            found.append((is_there.st_ctime_ns, name))
+    return [name for _, name in sorted(found, reverse=True)[_MOST_BUILDS:]]

@@ -1,13 +1,16 @@
 """Which directories of a project are its parts."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from cloche.kernel.parts import NoSuchPart, TooManyParts, find_parts
+from cloche.kernel.parts import NoSuchPart, TooManyParts, find_parts, find_whole
 from cloche.runtimes.dotnet.provider import DotNetProvider
 from cloche.runtimes.node.provider import NodeProvider
+from cloche.runtimes.project import ProjectView
+from cloche.runtimes.provider import Detection
 from cloche.runtimes.rust.provider import RustProvider
 
 PROVIDERS = (NodeProvider(), RustProvider(), DotNetProvider())
@@ -99,3 +102,39 @@ def test_a_name_that_is_no_part_is_told_with_those_that_are(tmp_path: Path) -> N
     put(tmp_path, "web", "node")
     with pytest.raises(NoSuchPart, match="web"):
         names(tmp_path, "../web")
+
+
+def test_who_has_too_many_parts_is_not_asked_of_all(tmp_path: Path) -> None:
+    asked = []
+
+    class Counting(NodeProvider):
+        def detect(self, view: ProjectView) -> Detection | None:
+            asked.append(view)
+            return super().detect(view)
+
+    for number in range(100):
+        put(tmp_path, f"part{number:03}", "node")
+    with pytest.raises(TooManyParts):
+        find_parts(tmp_path, (Counting(),))
+    assert len(asked) == 1 + 17  # of the whole, and of the first too many
+
+
+@pytest.mark.parametrize("name", ["package.json", "Cargo.toml", "app.csproj"])
+def test_a_directory_of_a_manifests_name_is_no_manifest(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / "web" / name).mkdir(parents=True)
+    put(tmp_path, "api", "rust")
+    assert names(tmp_path) == [("api", "rust")]
+    assert find_whole(tmp_path, PROVIDERS) is None
+
+
+def test_what_lies_too_deep_to_be_named_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "", "node")
+    deep = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 200, dir_fd=deep)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+    assert names(tmp_path) == [(".", "node")]

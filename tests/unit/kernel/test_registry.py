@@ -72,6 +72,34 @@ def test_a_mirror_without_a_name_is_allowed_by_its_address(address: str) -> None
     assert rule.trusted_addresses == (address,)
 
 
+ADDRESSES = {
+    "index.example.org": "8.8.8.8",
+    "index.corp.example.org": "10.1.2.3",
+    "metadata.example.org": "169.254.169.254",
+}
+
+
+def test_an_answer_of_the_internet_leads_to_no_inner_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An index says where packages are; "here, on your router" is for an index of the user's own network."""
+
+    def resolve(host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+        return [(0, 0, 0, "", (ADDRESSES.get(host, host), port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    outer, inner = "https://index.example.org/", "https://index.corp.example.org/"
+    led = ("https://metadata.example.org/", "http://127.0.0.1:8080/", "http://192.168.0.1/")
+    for users, trusted in (((outer,), False), ((inner, outer), False), ((inner,), True)):
+        asked = learn(RegistryFacts(urls=users), CONFIG, {}, name="cargo").hosts
+        facts = RegistryFacts(urls=(*users, *led))
+        found = learn(facts, CONFIG, {}, name="cargo", asked=asked).hosts
+        assert found[: len(users)] == asked
+        assert [bool(rule.trusted_addresses) for rule in found[len(users) :]] == [trusted] * 3
+        # What was learned so stays what it is when more is asked.
+        assert learn(facts, CONFIG, {}, name="cargo", asked=found).hosts == found
+
+
 PROXY = "http://proxy.example.org:1"
 OTHER = "http://other.example.org:2"
 WAYS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {

@@ -75,3 +75,13 @@ def test_a_target_directory_of_another_part_is_passed_over_as_well(
     (project / "api/target/CACHEDIR.TAG").write_text(TAG)
     assert "/api/target" not in not_sources((TARGET,), transaction)
     assert "/api/target" in not_sources((TARGET,), transaction, ("api", "web"))
+
+
+def test_in_a_part_what_is_passed_over_is_below_it(project: Path, transaction: Transaction) -> None:
+    for name in ("api/target/x.rs", "api/src/lib.rs", "api/src/target/y.rs"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("x")
+    (project / "api/target/CACHEDIR.TAG").write_text(TAG)
+    part = transaction.part("api")
+    found = TransactionView(part, not_sources((TARGET,), part)).names("*.rs")
+    assert found == ("src/lib.rs", "src/target/y.rs")

@@ -152,6 +152,24 @@ def test_each_part_has_scratch_builds_and_usage_of_its_own(whoever: Whoever) -> 
             assert web.usage()[0] >= 100_000 > api.usage()[0]
 
 
+def test_builds_of_parts_that_are_gone_do_not_pile_up(whoever: Whoever) -> None:
+    @whoever
+    def _(project: Path) -> None:
+        names = [f"part{number:02}" for number in range(40)]
+        for name in names:
+            (project / name).mkdir()
+        with opened(project) as workspace:
+            transaction = workspace.begin()
+            first = transaction.part(names[0])
+            made = []
+            for name in names[1:]:
+                kept = first.open_build("rust-1")
+                made.append(transaction.part(name).open_build("rust-1"))
+            assert kept.exists()
+            assert made[-1].exists()
+            assert sum(place.exists() for place in made) == 31
+
+
 def test_an_edit_of_the_users_in_one_part_refuses_all(whoever: Whoever) -> None:
     @whoever
     def _(project: Path) -> None:
@@ -210,3 +228,19 @@ def test_parts_in_which_nothing_changed_are_nothing_to_hold(whoever: Whoever) ->
         assert [each is not None for each in held] == [True, False]
         with opened(project) as workspace:
             assert workspace.held() == held[0]
+
+
+def test_root_does_not_show_what_became_another_users(tmp_path: Path) -> None:
+    """The owner of the project may put anything of theirs in a part's place while the run lasts."""
+    if os.geteuid() != 0:
+        pytest.skip("user-namespace: only root can give a directory to another user")
+    for name in ("web", "other"):
+        (tmp_path / "project" / name).mkdir(parents=True)
+    os.chown(tmp_path / "project/other", 1234, 1234)
+    with opened(tmp_path / "project") as workspace:
+        web = workspace.begin().part("web")
+        assert web.base_identity
+        (tmp_path / "project/web").rmdir()
+        (tmp_path / "project/other").rename(tmp_path / "project/web")
+        with pytest.raises(PathBlocked, match="1234"):
+            _ = web.base_identity
