@@ -24,8 +24,10 @@ def home(prefix: tuple[str, ...]) -> Iterator[Path]:
         yield home
 
 
-def cloche(home: Path, prefix: tuple[str, ...], *words: str, path: str = "") -> str:
-    """Run the command; give what it says, and insist that it is well."""
+def cloche(
+    home: Path, prefix: tuple[str, ...], *words: str, path: str = "", status: int = 0
+) -> str:
+    """Run the command; give what it says, and insist on its exit status."""
     who = [shutil.which(prefix[0]) or prefix[0], *prefix[1:]] if prefix else []
     done = subprocess.run(
         [*who, sys.executable, "-m", "cloche", *words],
@@ -36,8 +38,8 @@ def cloche(home: Path, prefix: tuple[str, ...], *words: str, path: str = "") -> 
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stderr
+    return done.stdout + done.stderr
 
 
 def brought(home: Path, prefix: tuple[str, ...], script: str) -> Path:
@@ -51,6 +53,9 @@ def test_a_manifest_of_a_tool_that_is_missing_is_taken_back(
     home: Path, prefix: tuple[str, ...]
 ) -> None:
     project = brought(home, prefix, f"printf '{MANIFEST}' > Cargo.toml")
+    words = ("run", "--network", "registries", "--project", str(project), "--", "true")
+    said = cloche(home, prefix, *words, path=str(home / "no-tools"), status=116)
+    assert "rust 1.78 or newer is needed" in said
     for verb in ("diff", "recover", "undo"):
         cloche(home, prefix, verb, str(project), path=str(home / "no-tools"))
     assert list(project.iterdir()) == []

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 from cloche.errors import ClocheError
-from cloche.kernel.errors import InvariantBroken, StepFailed
+from cloche.kernel.errors import InvariantBroken, NoToolchain, StepFailed
 from cloche.kernel.invariants import check_plan
 from cloche.kernel.pipeline import start_step
 from cloche.kernel.registry import Registry, learn
@@ -105,7 +105,13 @@ async def _ask(plan: Plan, session: Session) -> Answer:
 
 
 async def allow_registries(session: Session) -> None:
-    """Add the hosts of the user's own registries to what this run may reach, since a person asked."""
+    """Add the hosts of the user's own registries to what this run may reach, since a person asked.
+
+    Raises NoToolchain where the tool that would tell them is not there: a command runs without it else.
+    """
+    for need in session.provider.toolchains:
+        if need.name not in session.machine.toolchains:
+            raise NoToolchain(need.name, ".".join(map(str, need.minimum)), "none", need.advice)
     session.registry = session.registry or await learn_registry(session)
     if session.registry is not None:
         hosts = (*session.context.hosts, *session.registry.hosts)
