@@ -60,11 +60,16 @@ class LineReader:
             self._expected = min(reading.total, _MOST_UNITS) or self._expected
             total = max(self._expected, self._done)
             self._emit(
-                Progress(step=self._step, done=self._done, total=total, label=reading.label[:200])
+                Progress(
+                    step=self._step, done=self._done, total=total, label=_plain(reading.label[:200])
+                )
             )
 
 
 def printable(line: bytes) -> str:
     """Decode at most 8 KiB of a line and drop escape sequences and control bytes."""
-    text = line[:_LONGEST].decode("utf-8", "replace")
-    return _CONTROLS.sub("", _ESCAPES.sub("", text)).rstrip()
+    return _plain(line[:_LONGEST].decode("utf-8", "replace")).rstrip()
+
+
+def _plain(text: str) -> str:
+    return _CONTROLS.sub("", _ESCAPES.sub("", text))

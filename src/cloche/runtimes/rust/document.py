@@ -9,8 +9,15 @@ from cloche.runtimes.provider import CannotPlan
 Table = Mapping[str, Any]  # Any: TOML
 
 
+# tomllib keeps every beginning of a dotted key: of one with n dots some n * n / 2 names.
+_MOST_BEGINNINGS = 20_000_000
+
+
 def read_table(path: str, content: bytes) -> Table:
     """Read a document. Raises CannotPlan."""
+    # A key ends with its line, and lines of other things have few dots.
+    if sum(line.count(b".") ** 2 for line in content.split(b"\n")) > _MOST_BEGINNINGS:
+        raise CannotPlan(path, "it has keys of too many parts")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
