@@ -191,6 +191,9 @@ def objections_to(manifest: Manifest) -> tuple[str, ...]:
             reasons.append(
                 f"{where} ({dependency.git[:120]}): it comes from git; only registry packages are fetched"
             )
+        elif not is_name(dependency.package):
+            # No registry has one; of some, cargo 1.95 panics.
+            reasons.append(f"{where}: {dependency.package[:80]!r} is no name of a package")
         if dependency.registry:
             reasons.append(f"{where}: it comes from the registry {dependency.registry[:80]!r}")
     return tuple(reasons)

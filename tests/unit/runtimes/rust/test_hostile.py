@@ -50,6 +50,16 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
             )
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dependency_whose_name_is_none_is_refused(name: str) -> None:
+    for line in (f'"{name}" = "1"', f'x = {{ version = "1", package = "{name or "/"}" }}'):
+        manifest = f"{HEAD}[dependencies]\n{line}\n"
+        with pytest.raises(ClocheError):
+            RustProvider().resolve_dependencies(
+                MemoryView({"Cargo.toml": manifest, "src/main.rs": ""}), FACTS
+            )
+
+
 def test_a_lock_that_is_too_large_is_not_taken_for_none() -> None:
     view = MemoryView({"Cargo.toml": HEAD, "src/main.rs": "", "Cargo.lock": "#" * (9 << 20)})
     with pytest.raises(CannotPlan):
