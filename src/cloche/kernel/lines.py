@@ -60,7 +60,9 @@ class LineReader:
             self._expected = min(reading.total, _MOST_UNITS) or self._expected
             total = max(self._expected, self._done)
             self._emit(
-                Progress(step=self._step, done=self._done, total=total, label=reading.label[:200])
+                Progress(
+                    step=self._step, done=self._done, total=total, label=_plain(reading.label[:200])
+                )
             )
 
 
@@ -71,4 +73,8 @@ def printable(line: bytes) -> str:
 
 def harmless(text: bytes) -> str:
     """Decode what a program printed, without escape sequences and control bytes."""
-    return _CONTROLS.sub("", _ESCAPES.sub("", text.decode("utf-8", "replace")))
+    return _plain(text.decode("utf-8", "replace"))
+
+
+def _plain(text: str) -> str:
+    return _CONTROLS.sub("", _ESCAPES.sub("", text))

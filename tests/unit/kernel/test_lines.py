@@ -1,5 +1,7 @@
 """Output becomes lines that cannot act on a terminal and cannot grow without end."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +68,22 @@ def test_no_control_byte_survives(data: bytes) -> None:
     text = printable(data)
     assert all(c == "\t" or ord(c) >= 0x20 for c in text)
     assert not any(0x7F <= ord(c) <= 0x9F for c in text)
+
+
+class Unescaping:
+    """A parser of a form in which control bytes may be written as text."""
+
+    def line(self, stream: str, text: str) -> Reading:
+        del stream
+        return Reading(done=1, label=json.loads(text))
+
+    def end(self, exit_status: int) -> Reading:
+        del exit_status
+        return Reading()
+
+
+def test_a_label_cannot_act_on_a_terminal_either() -> None:
+    events: list[Event] = []
+    reader = LineReader("s", Unescaping(), 1, events.append)
+    reader.feed("stdout", b'"a\\u001b]0;title\\u0007\\n\\rb"\n')
+    assert events == [Progress(step="s", done=1, total=1, label="ab")]

@@ -72,6 +72,8 @@ class Manifest:
     is_workspace: bool
     workspace: str
     """Where the root of its workspace is, when the manifest says so."""
+    given_version: str
+    """What members inherit as their version; "" when nothing."""
     members: tuple[str, ...]
     excluded: tuple[str, ...]
     default_members: tuple[str, ...]
@@ -119,6 +121,7 @@ def read_manifest(path: str, content: bytes, *, root: "Manifest | None" = None) 
         dependencies=dependencies,
         is_workspace="workspace" in found,
         workspace=text(package.get("workspace")),
+        given_version=_given_version(workspace),
         members=texts(workspace.get("members")),
         excluded=texts(workspace.get("exclude")),
         default_members=texts(workspace.get("default-members")),
@@ -129,10 +132,11 @@ def _version(package: Table, workspace: Table, root: "Manifest | None") -> str:
     version = package.get("version")
     if not isinstance(version, dict):
         return text(version)
-    if root is None:
-        return text(table(workspace.get("package")).get("version"))
-    own = table(read_table(root.path, root.content).get("workspace"))
-    return text(table(own.get("package")).get("version"))
+    return root.given_version if root is not None else _given_version(workspace)
+
+
+def _given_version(workspace: Table) -> str:
+    return text(table(workspace.get("package")).get("version"))
 
 
 def _targets(path: str, found: Table) -> Iterator[Target]:
@@ -186,6 +190,9 @@ def objections_to(manifest: Manifest) -> tuple[str, ...]:
                 reasons.append(f"{where} ({dependency.path[:120]}): it leads outside the project")
         elif dependency.git:
             reasons.append(f"{where} ({dependency.git[:120]}): it comes from git; {ONLY_REGISTRY}")
+        elif not is_name(dependency.package):
+            # No registry has one; of some, cargo 1.95 panics.
+            reasons.append(f"{where}: {dependency.package[:80]!r} is no name of a package")
         if dependency.registry:
             reasons.append(f"{where}: it comes from the registry {dependency.registry[:80]!r}")
     return tuple(reasons)

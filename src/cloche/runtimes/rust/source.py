@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from cloche.runtimes.project import LOCK_BYTES, ProjectView
+from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan, LintRefused
 from cloche.runtimes.rust.lock import Lock, read_lock
 from cloche.runtimes.rust.manifest import Manifest, objections_to, read_manifest
+from cloche.runtimes.rust.members import Excluded, Members
 from cloche.runtimes.rust.names import joined
 from cloche.runtimes.rust.settings import Settings, read_settings
 
 MANIFEST = "Cargo.toml"
 LOCK = "Cargo.lock"
+# Four times the lock of twenty thousand packages; reading it takes 0.4 s a MiB.
+_LARGEST_LOCK = 8 << 20
 _MOST_MEMBERS = 500
 _MOST_MANIFESTS = 20_000
 
@@ -45,7 +47,8 @@ class RustProject:
         """Give the packages that cargo builds when it is not told which."""
         named = self.root.default_members
         if named:
-            return tuple(one for one in self.packages if _is_matched(one.directory, named))
+            members = Members(MANIFEST, named)
+            return tuple(one for one in self.packages if members.has(one.directory))
         return (self.root,) if self.root.is_package else self.packages
 
     def target(self) -> str:
@@ -70,7 +73,9 @@ def read_project(view: ProjectView) -> RustProject:
         )
     packages = tuple(_packages(root, view))
     settings = read_settings(view)
-    content = view.read(LOCK, limit=LOCK_BYTES)
+    content = view.read(LOCK, limit=_LARGEST_LOCK)
+    if content is None and view.names(LOCK):
+        raise CannotPlan(LOCK, "it has more than 8 MiB")
     project = RustProject(
         root=root,
         packages=packages,
@@ -114,12 +119,13 @@ def _packages(root: Manifest, view: ProjectView) -> Iterator[Manifest]:
 
 
 def _members(root: Manifest, view: ProjectView) -> list[str]:
+    members, excluded = Members(MANIFEST, root.members), Excluded(MANIFEST, root.excluded)
     names = view.names(f"*/{MANIFEST}", limit=_MOST_MANIFESTS)
     directories = [name.rpartition("/")[0] for name in names]
     return [
         directory
         for directory in directories
-        if _is_matched(directory, root.members) and not _is_excluded(directory, root.excluded)
+        if members.has(directory) and not excluded.has(directory)
     ]
 
 
@@ -130,20 +136,3 @@ def _paths(manifest: Manifest) -> list[str]:
         if dependency.path
     )
     return [place for place in found if place]
-
-
-def _is_matched(directory: str, patterns: tuple[str, ...]) -> bool:
-    """Tell whether a glob of cargo's means `directory`: a star stays within one part."""
-    parts = directory.split("/") if directory else ["."]
-    for pattern in patterns:
-        wanted = [part for part in pattern.split("/") if part not in ("", ".")] or ["."]
-        if len(wanted) == len(parts) and all(
-            fnmatchcase(part, glob) for part, glob in zip(parts, wanted, strict=True)
-        ):
-            return True
-    return False
-
-
-def _is_excluded(directory: str, excluded: tuple[str, ...]) -> bool:
-    places = [joined("", path) for path in excluded]
-    return any(place and f"{directory}/".startswith(f"{place}/") for place in places)

@@ -24,6 +24,8 @@ _SCRIPT = re.compile(r"error: failed to run custom build command for `(?P<packag
 _MISSING = re.compile(r"error: no such command: `clippy`|'cargo-clippy' is not installed")
 _UNITS = ("compiler-artifact", "build-script-executed")
 _MOST_LACKS = 5
+# No line that says anything is shorter, and there may be millions of those.
+_SHORTEST = len("error: x")
 
 
 class RustcParser:
@@ -67,6 +69,8 @@ class RustcParser:
         return Reading(done=1, label=label)
 
     def _said(self, text: str) -> Reading:
+        if len(text) < _SHORTEST:
+            return Reading(diagnostics=() if text.strip() else self._close())
         if bar := _BAR.match(text):
             total = int(bar["total"])
             if total == self._total:
