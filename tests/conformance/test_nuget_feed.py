@@ -99,7 +99,13 @@ def test_a_program_ships_from_the_feed_and_again_while_the_feed_is_away(
         assert "fetch" not in said(events, "step-started", "step")
 
 
-def test_the_feeds_index_may_keep_packages_on_another_host(company: Company, feed: Feed) -> None:
+@pytest.mark.parametrize("mapped", [False, True])
+def test_the_feeds_index_may_keep_packages_on_another_host(
+    company: Company, feed: Feed, *, mapped: bool
+) -> None:
+    pattern = "<packageSource key='company'><package pattern='Serilog*' /></packageSource>"
+    if mapped:
+        company.use(feed, more=f"<packageSourceMapping>{pattern}</packageSourceMapping>")
     feed.flat = "https://packages.example.org:7/flat/"
     events = company.cloche("resolve")
     # It is a host that the user's own feed names, so it is tried, and only its name is nobody's.

@@ -32,6 +32,8 @@ _ASK = """\
   <ItemGroup><PackageDownload Include="cloche.asks.for.nothing" Version="[0.0.1]" /></ItemGroup>
 </Project>
 """
+# Also of those sources that the user takes only some packages from.
+_OF_ALL = b"<configuration><packageSourceMapping><clear /></packageSourceMapping></configuration>\n"
 
 
 def plan_discovery(facts: HostFacts) -> Plan | None:
@@ -58,7 +60,7 @@ def plan_discovery(facts: HostFacts) -> Plan | None:
         "discover-hosts",
         "Ask your sources where their packages are",
         ("restore", "/p/ask.csproj", "--packages=/p/packages", "-p:NuGetAudit=false", *QUIET),
-        {"ask.csproj": _ASK.format(framework=framework).encode()},
+        {"ask.csproj": _ASK.format(framework=framework).encode(), "NuGet.config": _OF_ALL},
     )
     step = replace(
         asking.steps[0],
