@@ -72,8 +72,7 @@ def fetch_key(project: RustProject, facts: HostFacts) -> str:
     """
     assert project.lock is not None
     manifests = (f"{one.path} {sha256(one.content).hexdigest()}" for one in project.manifests())
-    version = facts.toolchains["rust"].version
-    parts = (checked_key(project.lock, facts), project.target(), version, *manifests)
+    parts = (checked_key(project.lock, project.target(), facts), *manifests)
     return sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -121,7 +120,11 @@ def _lock_vendored() -> Step:
 
 
 def _fetch(project: RustProject, lock: Lock, facts: HostFacts, key: str) -> tuple[Step, ...]:
-    checked = replace(_CACHE_OUTPUT, digests=lock.digests(), checked_key=checked_key(lock, facts))
+    checked = replace(
+        _CACHE_OUTPUT,
+        digests=lock.digests(),
+        checked_key=checked_key(lock, project.target(), facts),
+    )
     fetch = Step(
         id=StepId("fetch"),
         title="Download packages",
