@@ -98,7 +98,8 @@ class PlainShower:
                     self._diagnosed.add(event.step)
                 line = f":{found.line}" if found.line else ""
                 where = f"{found.file}{line}: " if found.file else ""
-                self._say(f"    {found.severity.value}: {shown(where + found.message)}")
+                kind = f"{found.severity.value} {found.code}".rstrip()
+                self._say(f"    {shown(kind)}: {shown(where + found.message)}")
                 if found.hint:
                     self._say(f"      {shown(found.hint)}")
             case UsageMeasured():

@@ -6,6 +6,7 @@ it says also depends on the registry, such as where that has its packages.
 
 import hashlib
 import json
+from contextlib import suppress
 from importlib.metadata import version
 
 from cloche.kernel.caches import Cache
@@ -32,17 +33,15 @@ def recall(provider: RuntimeProvider, machine: Machine) -> RegistryFacts | None:
 
 
 def remember(session: Session) -> None:
-    """Keep what this run learned. Raises CacheUnusable."""
+    """Keep what this run learned; what cannot be kept is asked for again. Raises CacheUnusable."""
     cache = _cache(session.provider, session.machine)
     if cache is None or session.registry is None:
         return
     facts = session.registry.facts
-    known = {
-        "key": _key(session.provider, session.machine),
-        "urls": facts.urls,
-        "settings": dict(facts.settings),
-    }
-    cache.write_learned(json.dumps(known).encode())
+    with suppress(OSError):  # a file of the configuration that cannot be read
+        key = _key(session.provider, session.machine)
+        known = {"key": key, "urls": facts.urls, "settings": dict(facts.settings)}
+        cache.write_learned(json.dumps(known).encode())
 
 
 def _cache(provider: RuntimeProvider, machine: Machine) -> Cache | None:

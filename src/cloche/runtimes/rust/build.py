@@ -81,7 +81,7 @@ def cargo(*command: str, project: RustProject, facts: HostFacts) -> tuple[str, .
     if project.lock is None:
         raise CannotPlan(LOCK, "it is not there", "resolve first")
     if not project.settings.vendored:
-        insist_on_checked(project.lock, facts)
+        insist_on_checked(project.lock, project.target(), facts)
     index = facts.registry.settings.get(INDEX, "") if facts.registry is not None else ""
     replaced = (
         ("--config", 'source.crates-io.replace-with="learned"',

@@ -73,8 +73,7 @@ def fetch_key(project: RustProject, facts: HostFacts) -> str:
     """
     assert project.lock is not None
     manifests = (f"{one.path} {sha256(one.content).hexdigest()}" for one in project.manifests())
-    version = facts.toolchains["rust"].version
-    parts = (checked_key(project.lock, facts), project.target(), version, *manifests)
+    parts = (checked_key(project.lock, project.target(), facts), *manifests)
     return sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -128,10 +127,14 @@ def _lock_vendored(lock: Lock | None) -> Step:
 
 
 def _fetch(project: RustProject, lock: Lock, facts: HostFacts, key: str) -> tuple[Step, ...]:
-    checked = replace(_CACHE_OUTPUT, digests=lock.digests(), checked_key=checked_key(lock, facts))
     command = (CARGO, "fetch", _MANIFEST, *_platforms(project, facts))
     if facts.offline:
         return (_look(command, len(lock.fetched()), key),)
+    checked = replace(
+        _CACHE_OUTPUT,
+        digests=lock.digests(),
+        checked_key=checked_key(lock, project.target(), facts),
+    )
     fetch = Step(
         id=StepId("fetch"),
         title="Download packages",

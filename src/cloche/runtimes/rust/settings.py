@@ -40,7 +40,7 @@ def read_settings(view: ProjectView) -> Settings:
 
 def _settings(path: str, found: Table) -> Settings:
     build = table(found.get("build"))
-    target = text(build.get("target"))
+    target = _target(path, build.get("target"))
     if target and not is_triple(target):
         raise CannotPlan(path, f"build.target is not the name of a platform: {target[:80]!r}")
     return Settings(
@@ -49,6 +49,14 @@ def _settings(path: str, found: Table) -> Settings:
         target=target,
         left_out=tuple(sorted(key[:80] for key in found if key not in _OF_BUILDS | {"source"})),
     )
+
+
+def _target(path: str, value: object) -> str:
+    if not isinstance(value, list):
+        return text(value)
+    if len(value) > 1:
+        raise CannotPlan(path, "build.target names more than one platform", "build one at a time")
+    return text(value[0]) if value else ""
 
 
 def _vendored(path: str, sources: Table) -> str:

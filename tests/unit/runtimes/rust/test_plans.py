@@ -39,7 +39,8 @@ def lock(source: str = SOURCE, checksum: str = SUM) -> str:
     )
 
 
-CHECKED = replace(FACTS, fetched=frozenset({checked_key(read_lock("", lock().encode()), FACTS)}))
+LOCKED = read_lock("", lock().encode())
+CHECKED = replace(FACTS, fetched=frozenset({checked_key(LOCKED, "", FACTS)}))
 
 
 def view(manifest: str = f'{PACKAGE}[dependencies]\ndep = "1"\n', **files: str) -> MemoryView:
@@ -179,6 +180,15 @@ def test_only_what_was_compared_with_the_lock_is_built_from() -> None:
     ):
         with pytest.raises(CannotPlan):
             RustProvider().build(with_lock(text), facts)
+
+
+def test_what_another_platform_needs_is_compared_when_it_is_fetched() -> None:
+    files = {"Cargo.toml": PACKAGE, "src/main.rs": "", "Cargo.lock": lock()}
+    for target in ("'a-b-c'", "['a-b-c']", "['a-b-c', 'd-e-f']"):
+        configuration = {".cargo/config.toml": f"[build]\ntarget = {target}\n"}
+        with pytest.raises(CannotPlan):
+            RustProvider().build(MemoryView(files | configuration), CHECKED)
+    RustProvider().build(MemoryView(files), CHECKED)
 
 
 def test_a_manifest_that_changed_is_fetched_for_again() -> None:
