@@ -54,13 +54,6 @@ def _needs_tools(tmp_path_factory: pytest.TempPathFactory) -> None:
         find_toolchains(NodeProvider.toolchains, os.environ, memory)
     except NoToolchain as missing:
         pytest.skip(f"no npm to fetch with: {missing}")
-    if not Authority.is_possible():
-        pytest.skip("needs the command openssl, to make an authority with")
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

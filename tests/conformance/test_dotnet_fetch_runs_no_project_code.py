@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.conformance.dotnet_sdk import Sdk, find_sdk
+from tests.conformance.dotnet_sdk import Sdk
 
 from cloche.errors import ClocheError
 from cloche.kernel.invariants import check_plan
@@ -83,11 +83,6 @@ REFUSED: dict[str, dict[str, str]] = {
         "app.csproj": APP.replace("4.4.0", "$([System.IO.File]::ReadAllText('/etc/hostname'))")
     },
 }
-
-
-@pytest.fixture(scope="module")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Sdk:
-    return find_sdk(tmp_path_factory.mktemp("tools") / "digests.json")
 
 
 @pytest.fixture(scope="module")

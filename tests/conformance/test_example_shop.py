@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.conformance.command import WHAT_THE_MACHINE_LACKS, Ended
-from tests.conformance.dotnet_sdk import find_sdk
+from tests.conformance.dotnet_sdk import Sdk
 from tests.conformance.preview_double import Previewing, ask
 
 from cloche.kernel.errors import NoToolchain
@@ -23,7 +23,7 @@ PARTS = ("service", "web", "worker")
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A home of its own, with this user's tools and what they are configured with."""
     home = tmp_path_factory.mktemp("home")
     memory = tmp_path_factory.mktemp("tools") / "digests.json"
@@ -32,7 +32,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             find_toolchains(provider.toolchains, os.environ, memory)
     except NoToolchain as missing:
         pytest.skip(f"not every tool of the example is here: {missing}")
-    sdk = find_sdk(memory)
     theirs = Path.home()
     for name in (".npmrc", ".cargo/config.toml"):
         if (theirs / name).is_file():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.conformance.company_double import Authority
-from tests.conformance.dotnet_sdk import Sdk, find_sdk
+from tests.conformance.dotnet_sdk import Sdk
 from tests.conformance.nuget_company import Company, application, found, said
 from tests.conformance.nuget_double import Feed, package
 
@@ -46,18 +46,6 @@ for place in $(ls -d /cache /cache/nuget /cache/nuget/* /cache/nuget/*/* /home/u
   if cp evil.nupkg $place/serilog.4.4.0.nupkg 2>/dev/null; then echo "planted in $place"; fi
 done
 """
-
-
-@pytest.fixture(scope="module")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Sdk:
-    return find_sdk(tmp_path_factory.mktemp("tools") / "digests.json")
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    if not Authority.is_possible():
-        pytest.skip("needs the command openssl, to make an authority with")
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.company_double import Authority, TunnelProxy
-from tests.conformance.dotnet_sdk import Sdk, find_sdk
+from tests.conformance.dotnet_sdk import Sdk
 from tests.conformance.nuget_company import Company, application, found, said
 from tests.conformance.nuget_double import Answer, Feed, nuget_config, package
 
@@ -42,18 +42,6 @@ for port in (PORT, 3128):
         except OSError as error:
             print(host, port, error)
 """
-
-
-@pytest.fixture(scope="module")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Sdk:
-    return find_sdk(tmp_path_factory.mktemp("tools") / "digests.json")
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    if not Authority.is_possible():
-        pytest.skip("needs the command openssl, to make an authority with")
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.company_double import Authority
-from tests.conformance.dotnet_sdk import Sdk, find_sdk
+from tests.conformance.dotnet_sdk import Sdk
 from tests.conformance.nuget_company import FRAMEWORK, Company, application, found, said
 from tests.conformance.nuget_double import Feed, package
 
@@ -18,18 +18,6 @@ pytestmark = pytest.mark.slow
 LOCKED = "<RestorePackagesWithLockFile>true</RestorePackagesWithLockFile>"
 SERILOG = "/flat/serilog/4.4.0/serilog.4.4.0.nupkg"
 CONSOLE = "Serilog.Sinks.Console 6.1.1"
-
-
-@pytest.fixture(scope="module")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Sdk:
-    return find_sdk(tmp_path_factory.mktemp("tools") / "digests.json")
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    if not Authority.is_possible():
-        pytest.skip("needs the command openssl, to make an authority with")
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

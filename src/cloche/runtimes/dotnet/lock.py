@@ -9,7 +9,7 @@ from typing import Any
 
 from cloche.model.step import Component
 from cloche.runtimes.dotnet.archive import normal_version
-from cloche.runtimes.dotnet.document import read_object
+from cloche.runtimes.json_object import read_object
 from cloche.runtimes.provider import CannotPlan, LintRefused
 
 LOCK = "packages.lock.json"

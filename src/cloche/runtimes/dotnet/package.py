@@ -17,7 +17,6 @@ from cloche.model.step import (
     Trust,
 )
 from cloche.model.step import Source as From
-from cloche.runtimes.dotnet.document import read_object
 from cloche.runtimes.dotnet.lock import component, components_of_locks
 from cloche.runtimes.dotnet.preview import PORT
 from cloche.runtimes.dotnet.source import Project, Source
@@ -31,6 +30,7 @@ from cloche.runtimes.dotnet.vocabulary import (
     environment,
     properties_of,
 )
+from cloche.runtimes.json_object import read_object
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan, HostFacts
 

@@ -14,7 +14,7 @@ from cloche.runtimes.dotnet.lock import LOCK, read_lock
 from cloche.runtimes.dotnet.package import PUBLISHED, plan_package
 from cloche.runtimes.dotnet.preview import plan_preview
 from cloche.runtimes.dotnet.resolve import plan_resolve
-from cloche.runtimes.dotnet.scaffold import dotnet_templates, scaffold_files
+from cloche.runtimes.dotnet.scaffold import TEMPLATES
 from cloche.runtimes.dotnet.source import Source, read_source
 from cloche.runtimes.dotnet.tools import DOTNET
 from cloche.runtimes.dotnet.vocabulary import CACHE, LOCK_LINTER
@@ -55,7 +55,7 @@ class DotNetProvider:
 
     def templates(self) -> tuple[Template, ...]:
         """Give the templates that lie in this package."""
-        return dotnet_templates()
+        return TEMPLATES.all()
 
     def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
         """Say yes for `resolve`, whatever the project asks for: it is soon learned."""
@@ -72,7 +72,7 @@ class DotNetProvider:
 
     def scaffold(self, template: str, name: str) -> Mapping[str, bytes]:
         """Give the files of a new project. Raises CannotPlan."""
-        return scaffold_files(template, name)
+        return TEMPLATES.fill(template, name)
 
     def resolve_dependencies(self, view: ProjectView, facts: HostFacts) -> Plan:
         """Plan fetch and restore. Raises CannotPlan, LintRefused, OtherSdkWanted, as every verb here."""

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from cloche.errors import ClocheError
-from cloche.runtimes.dotnet.document import read_object
+from cloche.runtimes.json_object import read_object
 from cloche.runtimes.project import ProjectView
 from cloche.runtimes.provider import CannotPlan
 

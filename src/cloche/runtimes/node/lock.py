@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from cloche.runtimes.node.document import read_object, texts, write_object
+from cloche.runtimes.json_object import read_object, texts, write_object
 from cloche.runtimes.node.names import sha512_of
 from cloche.runtimes.provider import CannotPlan
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cloche.runtimes.node.document import read_object, texts
+from cloche.runtimes.json_object import read_object, texts
 from cloche.runtimes.node.names import directory_of, is_name, is_version, objection_to_spec
 from cloche.runtimes.provider import CannotPlan
 

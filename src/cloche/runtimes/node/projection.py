@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloche.model.step import Projection
-from cloche.runtimes.node.document import write_object
+from cloche.runtimes.json_object import write_object
 from cloche.runtimes.node.lint import followed
 from cloche.runtimes.node.lock import FORMAT, Lock
 from cloche.runtimes.node.manifest import DEPENDENCY_FIELDS, Manifest

@@ -14,7 +14,7 @@ from cloche.runtimes.node.lock import Lock, read_lock
 from cloche.runtimes.node.package import plan_package
 from cloche.runtimes.node.preview import plan_preview
 from cloche.runtimes.node.resolve import ADDITIONS_LINTER, LOCK_LINTER, SEPARATOR, plan_resolve
-from cloche.runtimes.node.scaffold import node_templates, scaffold_files
+from cloche.runtimes.node.scaffold import TEMPLATES
 from cloche.runtimes.node.source import LOCK, read_manifest_only, read_project
 from cloche.runtimes.node.tools import NODE, NPM
 from cloche.runtimes.project import ProjectView, ToolTree
@@ -64,7 +64,7 @@ class NodeProvider:
 
     def templates(self) -> tuple[Template, ...]:
         """Give the templates that lie in this package."""
-        return node_templates()
+        return TEMPLATES.all()
 
     def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
         """Say yes for `resolve`, whatever the project asks for: it is soon learned."""
@@ -82,7 +82,7 @@ class NodeProvider:
 
     def scaffold(self, template: str, name: str) -> Mapping[str, bytes]:
         """Give the files of a new project. Raises CannotPlan."""
-        return scaffold_files(template, name)
+        return TEMPLATES.fill(template, name)
 
     def resolve_dependencies(self, view: ProjectView, facts: HostFacts) -> Plan:
         """Plan lock, fetch, layout and install scripts. Raises CannotPlan, LockTooOld, LintRefused."""

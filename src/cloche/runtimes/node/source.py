@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from cloche.runtimes.node.document import write_object
+from cloche.runtimes.json_object import write_object
 from cloche.runtimes.node.lock import Lock, read_lock
 from cloche.runtimes.node.manifest import DEPENDENCY_FIELDS, Manifest, objections_to, read_manifest
 from cloche.runtimes.node.names import directory_of, is_inside

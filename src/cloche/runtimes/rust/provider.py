@@ -24,7 +24,7 @@ from cloche.runtimes.rust.lock import read_lock
 from cloche.runtimes.rust.package import plan_package
 from cloche.runtimes.rust.preview import plan_preview
 from cloche.runtimes.rust.resolve import LOCK_LINTER, plan_resolve
-from cloche.runtimes.rust.scaffold import rust_templates, scaffold_files
+from cloche.runtimes.rust.scaffold import TEMPLATES
 from cloche.runtimes.rust.settings import check_toolchain
 from cloche.runtimes.rust.source import LOCK, RustProject, read_project
 from cloche.runtimes.rust.tools import RUST
@@ -56,7 +56,7 @@ class RustProvider:
 
     def templates(self) -> tuple[Template, ...]:
         """Give the templates that lie in this package."""
-        return rust_templates()
+        return TEMPLATES.all()
 
     def asks_registry(self, verb: str, view: ProjectView, facts: HostFacts) -> bool:
         """Say no for a project that has all that it needs. Raises CannotPlan, LintRefused.
@@ -77,7 +77,7 @@ class RustProvider:
 
     def scaffold(self, template: str, name: str) -> Mapping[str, bytes]:
         """Give the files of a new project. Raises CannotPlan."""
-        return scaffold_files(template, name)
+        return TEMPLATES.fill(template, name)
 
     def resolve_dependencies(self, view: ProjectView, facts: HostFacts) -> Plan:
         """Plan lock and fetch. Raises CannotPlan, LintRefused."""

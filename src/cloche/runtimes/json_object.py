@@ -1,19 +1,26 @@
-"""JSON from strangers: bounded, strict, and every failure typed."""
+"""JSON from strangers: strict, and every failure typed."""
 
 import json
+import re
 from typing import Any, NoReturn
 
 from cloche.runtimes.provider import CannotPlan
 
+# A string that holds two slashes is no comment.
+_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
-def read_object(name: str, content: bytes) -> dict[str, Any]:
-    """Read one JSON object. Raises CannotPlan naming `name`.
+
+def read_object(name: str, content: bytes, *, comments: bool = False) -> dict[str, Any]:
+    """Read one JSON object, with comments where its tool reads them so. Raises CannotPlan naming `name`.
 
     Any: the values are looked at one by one by whoever asked.
     """
     try:
-        # npm drops a byte order mark; so do we, or the two would read different files.
-        value = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant)
+        # Tools drop a byte order mark; so do we, or the two would read different files.
+        text = content.decode("utf-8-sig")
+        if comments:
+            text = _COMMENT.sub(lambda found: found[1] or " ", text)
+        value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise CannotPlan(name, f"it is not JSON: {error.msg} at {where}") from error
