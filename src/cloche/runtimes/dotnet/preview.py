@@ -1,9 +1,10 @@
-"""What was built, as it runs: a web application on one fixed port of its own, else a program's terminal."""
+"""A program as it runs, built first: a web application on one fixed port of its own, else its terminal."""
 
 from posixpath import dirname
 
 from cloche.model.ids import StepId
 from cloche.model.step import Net, Plan, Probe, Step, Trust
+from cloche.runtimes.dotnet.build import plan_build
 from cloche.runtimes.dotnet.source import Project, Source
 from cloche.runtimes.dotnet.vocabulary import BUILT, DOTNET, HOST, PROJECT, built, environment
 from cloche.runtimes.provider import CannotPlan, HostFacts
@@ -12,7 +13,7 @@ PORT = 5000
 
 
 def plan_preview(source: Source, facts: HostFacts) -> Plan:
-    """Plan the first program that serves, else the first program, as the last build left it.
+    """Plan the build, then the first program that serves, else the first program.
 
     Raises CannotPlan where there is nothing to start.
     """
@@ -41,8 +42,8 @@ def plan_preview(source: Source, facts: HostFacts) -> Plan:
         parser="msbuild",
         probe=Probe(port=PORT) if served else None,
     )
-    notes = ("it is what the last build made: edits show after the next `cloche build`",)
-    return Plan(verb="preview", steps=(step,), notes=notes)
+    notes = ("edits are built at its next start",)
+    return Plan(verb="preview", steps=(*plan_build(source, facts).steps, step), notes=notes)
 
 
 def _flavour(project: Project) -> str:
