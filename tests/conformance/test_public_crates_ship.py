@@ -24,7 +24,12 @@ from cloche.runtimes.toolchain import Toolchain
 
 Owner = tuple[Path, tuple[str, ...], dict[str, str]]
 CRATES = {"ripgrep": ("15.2.0", "rg"), "bat": ("0.26.1", "bat")}
-IDENTITIES = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
+# `python -m benchmarks.crates` ships all of them as well, beside bare cargo.
+ON_REQUEST = pytest.mark.skipif(
+    not os.environ.get("CLOCHE_TEST_CRATES"),
+    reason="takes minutes: CLOCHE_TEST_CRATES=1 asks for it",
+)
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +116,16 @@ def test_a_toolchain_in_a_private_home_builds_and_rustups_proxy_never_runs(
 
 @pytest.mark.registry
 @pytest.mark.slow
-@pytest.mark.parametrize("owner", IDENTITIES, indirect=True)
-@pytest.mark.parametrize("crate", CRATES)
+@pytest.mark.parametrize(
+    ("crate", "owner"),
+    [
+        ("ripgrep", "ordinary"),
+        pytest.param("ripgrep", "root", marks=(ON_REQUEST, AS_ROOT)),
+        pytest.param("bat", "ordinary", marks=ON_REQUEST),
+        pytest.param("bat", "root", marks=(ON_REQUEST, AS_ROOT)),
+    ],
+    indirect=["owner"],
+)
 def test_a_public_crate_ships_and_its_program_runs(
     crate: str, owner: Owner, rust: Toolchain
 ) -> None:
