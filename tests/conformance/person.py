@@ -95,7 +95,17 @@ def command_prefix(identity: str) -> tuple[str, ...]:
     """Give what starts a command as `identity`; skip where that user cannot come to the checkout."""
     if identity == "root" or os.geteuid() != 0:
         return ()
-    for place in (Path(sys.executable), Path(os.path.realpath(sys.executable)), _ROOT):
-        if any(not parent.stat().st_mode & 0o001 for parent in place.parents):
-            pytest.skip("an ordinary user: none may enter where this clone or its Python lies")
+    if not may_enter():
+        pytest.skip("an ordinary user: none may enter where this clone or its Python lies")
     return NOBODY
+
+
+def may_enter() -> bool:
+    """Tell whether others may come to the checkout and to its Python."""
+    places = (Path(sys.executable), Path(os.path.realpath(sys.executable)), _ROOT)
+    return all(parent.stat().st_mode & 0o001 for place in places for parent in place.parents)
+
+
+def weakest() -> str:
+    """Give the user of least privilege that can run the command here."""
+    return "ordinary" if os.geteuid() != 0 or may_enter() else "root"

@@ -43,17 +43,17 @@ def run(person: Person, content: Path, *argv: str) -> str:
     return "".join(event["data"] for event in ended.of("output"))
 
 
-def test_a_console_program_ships_and_says_its_line(person: Person) -> None:
-    _, content = ship(person, "dotnet-console", "hello")
-    assert run(person, content, "dotnet", "artifacts/publish/hello/hello.dll") == (
+def test_a_console_program_ships_and_says_its_line(each_person: Person) -> None:
+    _, content = ship(each_person, "dotnet-console", "hello")
+    assert run(each_person, content, "dotnet", "artifacts/publish/hello/hello.dll") == (
         "Hello from hello.\n"
     )
     # The apphost finds its runtime by DOTNET_ROOT.
     assert (content / "artifacts/publish/hello/hello").stat().st_mode & 0o111
 
 
-def test_a_library_is_tested_and_ships_as_a_package_of_nuget(person: Person) -> None:
-    ended, content = ship(person, "dotnet-classlib", "greeting")
+def test_a_library_is_tested_and_ships_as_a_package_of_nuget(each_person: Person) -> None:
+    ended, content = ship(each_person, "dotnet-classlib", "greeting")
     assert {step["step"] for step in ended.of("step-started")} >= {
         "fetch",
         "restore",
@@ -61,23 +61,23 @@ def test_a_library_is_tested_and_ships_as_a_package_of_nuget(person: Person) -> 
     }
     (package,) = content.rglob("*.nupkg")
     assert package.name == "greeting.1.0.0.nupkg"
-    tested = person.cloche("test", str(person.place / "greeting"))
+    tested = each_person.cloche("test", str(each_person.place / "greeting"))
     assert tested.status == 0, tested.events[-1]
     passed = [event["label"] for event in tested.of("progress") if event["step"] == "test"]
     assert "greeting.Tests.GreeterTests.GreetsByName" in passed
 
 
-def test_a_web_application_ships_and_its_package_answers(person: Person) -> None:
-    ended, content = ship(person, "dotnet-web", "served")
+def test_a_web_application_ships_and_its_package_answers(each_person: Person) -> None:
+    ended, content = ship(each_person, "dotnet-web", "served")
     (ready,) = ended.of("preview-ready")
     assert ready["step"] == "serve-package"
     assert (content / "artifacts/publish/served/served.dll").is_file()
 
 
-def test_a_worker_ships_and_works_until_it_is_told_to_stop(person: Person) -> None:
-    _, content = ship(person, "dotnet-worker", "worker")
+def test_a_worker_ships_and_works_until_it_is_told_to_stop(each_person: Person) -> None:
+    _, content = ship(each_person, "dotnet-worker", "worker")
     argv = ("dotnet", "artifacts/publish/worker/worker.dll")
-    status, events = person.await_output(
+    status, events = each_person.await_output(
         "worker works at", "run", "--project", str(content), "--", *argv
     )
     assert status == 130, events[-1]
