@@ -60,7 +60,9 @@ def main(wanted: list[str]) -> None:
     identities = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
     for name in wanted or _CRATES:
         for identity in identities:
-            with tempfile.TemporaryDirectory(prefix="cloche-crates-") as stage:
+            with tempfile.TemporaryDirectory(
+                prefix="cloche-crates-", ignore_cleanup_errors=True
+            ) as stage:
                 Path(stage).chmod(0o755)
                 print(f"{name:10} {identity:9} {_measure(name, identity, Path(stage))}", flush=True)
 
