@@ -39,7 +39,7 @@ async def doctor(kernel: Kernel, *, as_json: bool) -> int:
     weaker_runs = kernel.find_refusal(weaker) is None
     accepted = weaker_runs and kernel.weakest_tier is Tier.LANDLOCK
     status = refusal.exit_status if refusal and not accepted else 0
-    tools, missing = kernel.toolchains(), kernel.missing_toolchains()
+    tools, missing = kernel.survey_toolchains()
     if as_json:
         told = {
             "type": "doctor",

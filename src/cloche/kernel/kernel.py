@@ -100,17 +100,12 @@ class Kernel:
 
     def toolchains(self) -> tuple[Toolchain, ...]:
         """Give the toolchains that are found; a missing one is simply not here."""
-        return tuple(self._tools(*self._providers).values())
+        return self.survey_toolchains()[0]
 
-    def missing_toolchains(self) -> tuple[NoToolchain, ...]:
-        """Say what is missing for the runtimes that cannot be used here, one of each."""
-        missing = []
-        for provider in self._providers:
-            try:
-                self._tools(provider, strict=True)
-            except NoToolchain as error:
-                missing.append(error)
-        return tuple(missing)
+    def survey_toolchains(self) -> tuple[tuple[Toolchain, ...], tuple[NoToolchain, ...]]:
+        """Give the toolchains that are found, and what is missing: one of each runtime that cannot be used."""
+        tools, missing = self._find_tools(self._providers, None)
+        return tuple(tools.values()), missing
 
     async def scaffold(self, template: str, directory: Path, name: str) -> ScaffoldResult:
         """Make a new project from a template: whole, or not at all. Raises AlreadyThere, CannotPlan."""
@@ -199,7 +194,16 @@ class Kernel:
     def _tools(
         self, *providers: RuntimeProvider, strict: bool = False, project: Path | None = None
     ) -> dict[str, Toolchain]:
+        tools, missing = self._find_tools(providers, project)
+        if strict and missing:
+            raise missing[0]
+        return tools
+
+    def _find_tools(
+        self, providers: tuple[RuntimeProvider, ...], project: Path | None
+    ) -> tuple[dict[str, Toolchain], tuple[NoToolchain, ...]]:
         tools: dict[str, Toolchain] = {}
+        missing: list[NoToolchain] = []
         for provider in providers:
             try:
                 tools |= find_toolchains(
@@ -209,10 +213,9 @@ class Kernel:
                     project=project,
                     own=(self._state_home, self._cache_home),
                 )
-            except NoToolchain:
-                if strict:
-                    raise
-        return tools
+            except NoToolchain as error:
+                missing.append(error)
+        return tools, tuple(missing)
 
 
 def _write_whole(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -82,7 +82,7 @@ async def _show(plan: Plan, session: Session, port: int) -> None:
         return
     async with serve(seen, plan, session, port=port) as service:
         await _mirror_edits(service, session)
-    raise NotReady(plan.steps[0].id, "its program ended")
+    raise NotReady(seen.id, "its program ended")
 
 
 async def _mirror_edits(service: Service, session: Session) -> None:

@@ -121,12 +121,11 @@ class Session:
 
     def hidden(self) -> tuple[str, ...]:
         """Give what of the project no sandbox may see, and what a hidden name links to, as far as it is seen."""
-        own = not_sources(self.machine.trees, self.transaction)
-        others = not_sources(self.machine.trees, self.whole, self.prefixes)
+        prefix, own = self.transaction.prefix, not_sources(self.machine.trees, self.transaction)
+        others = not_sources(self.machine.trees, self.whole, self.prefixes) if prefix else own
         passed = tuple(name for name in own if not self.policy.looks_into(name.strip("/")))
         beside = tuple(name for name in others if not self.policy.looks_into(name.strip("/")))
         limit = _MOST_FILES if (passed, beside) == (own, others) else _MOST_FILES_OF_TOOLS
-        prefix = self.transaction.prefix
         # A list cut short would show the secrets it left out: beyond the limit nothing starts. What
         # other parts have made is not looked at, since their programs change it just now.
         seen = {
