@@ -39,6 +39,11 @@ def cloche(project: Path, verb: str, *options: str) -> Ended:
         check=False,
         env={**os.environ, "XDG_STATE_HOME": str(project.parent / "state")},
     )
+    return read_ended(done)
+
+
+def read_ended(done: subprocess.CompletedProcess[str]) -> Ended:
+    """Read what a command with --json said; skip when the machine cannot run any."""
     ended = Ended(
         status=done.returncode,
         events=tuple(json.loads(line) for line in done.stdout.splitlines()),

@@ -1,14 +1,11 @@
-"""A user of a company's NuGet feed: a home, a project, and `cloche` as this user starts it."""
+"""A user of a company's NuGet feed."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.conformance.company_double import Authority
 from tests.conformance.dotnet_sdk import Sdk
+from tests.conformance.employee import Employee
 from tests.conformance.nuget_double import Feed, nuget_config
 
 FRAMEWORK = "<TargetFramework>net10.0</TargetFramework>"
@@ -26,18 +23,17 @@ def application(*packages: str, more: str = "", properties: str = "") -> str:
     )
 
 
-class Company:
-    """A user's home and project; several may share a home, and so its caches."""
+class Company(Employee):
+    """One whose packages are those of a feed."""
 
     def __init__(self, home: Path, project: Path, sdk: Sdk, authority: Authority) -> None:
-        self.home, self.project = home, project
+        super().__init__(home, project)
         for directory in (home / ".nuget/NuGet", project):
             directory.mkdir(parents=True, exist_ok=True)
         self.environment = {
             "DOTNET_ROOT": sdk.tool.host_root,
             "SSL_CERT_FILE": str(authority.certificate),
         }
-        self.said = ""
 
     def use(self, feed: Feed, *, more: str = "", login: tuple[str, str] | None = None) -> None:
         """Name `feed` in the user's own configuration."""
@@ -54,34 +50,9 @@ class Company:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)
 
-    def cloche(self, verb: str) -> list[dict[str, Any]]:
-        """Run a verb; give its events."""
-        done = subprocess.run(
-            [sys.executable, "-m", "cloche", verb, "--json", "--log", str(self.project)],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.home), **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.stdout, done.stderr
-        self.said = done.stdout + done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
     def kept(self) -> list[Path]:
         """Give the packages in the cache that projects share."""
         return sorted((self.home / ".cache/cloche").rglob("*.nupkg"))
-
-    def places_of(self, secret: str) -> list[str]:
-        """Give every file of project, state and caches that holds `secret`, and the output if it does."""
-        found = ["output"] if secret in self.said else []
-        for root in (self.project, self.home / ".local", self.home / ".cache"):
-            found += [
-                str(path)
-                for path in root.rglob("*")
-                if path.is_file() and not path.is_symlink() and secret.encode() in path.read_bytes()
-            ]
-        return found
 
 
 def said(events: list[dict[str, Any]], kind: str, key: str) -> set[str]:

@@ -6,14 +6,13 @@ project names may not, however it names it.
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conformance.company_double import Authority, Mirror, TunnelProxy
+from tests.conformance.employee import Employee
 from tests.conformance.npm_double import Double, integrity, tarball
 
 from cloche.kernel.errors import NoToolchain
@@ -62,12 +61,11 @@ def mirror(authority: Authority) -> Iterator[Mirror]:
         yield made
 
 
-class Company:
-    """A user's home and project, and `cloche` as this user starts it."""
+class Company(Employee):
+    """One whose packages are those of a mirror."""
 
     def __init__(self, place: Path, mirror: Mirror) -> None:
-        self.home = place / "home"
-        self.project = place / "project"
+        super().__init__(place / "home", place / "project")
         for directory in (self.home, self.project):
             directory.mkdir()
         self.mirror = mirror
@@ -119,34 +117,13 @@ class Company:
         (self.project / "package-lock.json").write_text(json.dumps(lock))
 
     def cloche(self, verb: str) -> list[dict[str, Any]]:
-        """Run a verb; give its events."""
+        """Run a verb under the settings so far; give its events."""
         (self.home / ".npmrc").write_text("\n".join(self.settings) + "\n")
-        done = subprocess.run(
-            [sys.executable, "-m", "cloche", verb, "--json", "--log", str(self.project)],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.home), **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.stdout, done.stderr
-        self.said = done.stdout + done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return super().cloche(verb)
 
     def installed(self) -> set[str]:
         tree = self.project / "node_modules"
         return {name for name in PACKAGES if (tree / name / "package.json").is_file()}
-
-    def places_of(self, secret: str) -> list[str]:
-        """Give every file of project, state and caches that holds `secret`, and the output if it does."""
-        found = ["output"] if secret in self.said else []
-        for root in (self.project, self.home / ".local", self.home / ".cache"):
-            found += [
-                str(path)
-                for path in root.rglob("*")
-                if path.is_file() and not path.is_symlink() and secret.encode() in path.read_bytes()
-            ]
-        return found
 
 
 @pytest.fixture

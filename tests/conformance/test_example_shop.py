@@ -1,6 +1,5 @@
 """The example of three runtimes: a page, a Rust service and a .NET worker are one project."""
 
-import json
 import os
 import re
 import shutil
@@ -9,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.conformance.command import WHAT_THE_MACHINE_LACKS, Ended
+from tests.conformance.command import Ended, read_ended
 from tests.conformance.dotnet_sdk import Sdk
 from tests.conformance.preview_double import Previewing, ask
 
@@ -59,12 +58,7 @@ def cloche(environment: dict[str, str], verb: str, project: Path) -> Ended:
         check=False,
         env=environment,
     )
-    ended = Ended(
-        status=done.returncode, events=tuple(json.loads(line) for line in done.stdout.splitlines())
-    )
-    if ended.status and (code := ended.events[-1].get("code")) in WHAT_THE_MACHINE_LACKS:
-        pytest.skip(f"{code}: {done.stderr.strip()}")
-    return ended
+    return read_ended(done)
 
 
 def contents(project: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 whose toolchain lies in a home that nobody else may enter.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.conformance.command import WHAT_THE_MACHINE_LACKS, Ended
+from tests.conformance.command import Ended, read_ended
 from tests.conformance.crates import (
     AS_OWNER,
     OWNER,
@@ -56,13 +55,7 @@ def ship(project: Path, prefix: tuple[str, ...], environment: Mapping[str, str])
         env=dict(environment),
     )
     assert done.stdout, done.stderr
-    ended = Ended(
-        status=done.returncode,
-        events=tuple(json.loads(line) for line in done.stdout.splitlines()),
-    )
-    if ended.status and (code := ended.events[-1].get("code")) in WHAT_THE_MACHINE_LACKS:
-        pytest.skip(f"{code}: {done.stderr.strip()}")
-    return ended
+    return read_ended(done)
 
 
 @pytest.fixture
